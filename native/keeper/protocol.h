@@ -1,0 +1,118 @@
+/* What the owner (the watch thread) and the keeper of one process tree say to each other.
+ *
+ * One SOCK_SEQPACKET socket pair per tree; the keeper's end is its descriptor 3. Every packet starts with
+ * the header below; a packet of an unknown version or type, or of a wrong size, is rejected: the keeper
+ * answers CORRAL_FAILED with EPROTO before the start and ignores it afterwards, the owner treats the
+ * keeper as lost. Native byte order, no pointers.
+ *
+ * The keeper is exec'ed with argv = { "corral-keeper", file, cwd, leader argv... } and the leader's
+ * environment and stdio; the owner has put one START packet into the socket before that.
+ * End of file on the socket means that the owner died.
+ */
+#ifndef CORRAL_PROTOCOL_H
+#define CORRAL_PROTOCOL_H
+
+#include <stdint.h>
+
+#include "../sys/child_setup.h"
+
+#define CORRAL_PROTOCOL_VERSION 1
+#define CORRAL_CONTROL_FD 3
+
+enum corral_packet {
+  /* owner -> keeper */
+  CORRAL_START = 1, /* struct corral_start */
+  CORRAL_STOP = 2,  /* struct corral_stop: begin the ladder, or shorten the grace period of a running one */
+  CORRAL_KILL = 3,  /* header only: SIGKILL to all, now */
+  /* keeper -> owner */
+  CORRAL_STARTED = 65,    /* struct corral_started, with the leader's pidfd as SCM_RIGHTS if there is one */
+  CORRAL_FAILED = 66,     /* struct corral_failed; the keeper exits */
+  CORRAL_EXITED = 67,     /* struct corral_exited: the leader's end */
+  CORRAL_TERMINATED = 68, /* struct corral_members: what ended since the ladder began, in batches */
+  CORRAL_SURVIVORS = 69,  /* struct corral_members: what is left after SIGKILL; count 0 ends the list */
+  CORRAL_EMPTY = 70,      /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
+};
+
+enum corral_policy { CORRAL_POLICY_STOP = 0, CORRAL_POLICY_WAIT = 1, CORRAL_POLICY_LEAVE = 2 };
+
+struct corral_header {
+  uint8_t version, type;
+  uint16_t reserved;
+  uint32_t size; /* of the whole packet, bytes */
+};
+
+struct corral_start {
+  struct corral_header header;
+  int32_t kill_signal;
+  uint32_t on_leader_exit; /* enum corral_policy */
+  uint32_t on_owner_exit;  /* STOP or LEAVE */
+  uint32_t reserved;
+  int64_t grace_ms;   /* between kill_signal and SIGKILL; -1 = never SIGKILL */
+  int64_t timeout_ms; /* whole run; 0 = none */
+  struct corral_settings settings;
+};
+
+struct corral_stop {
+  struct corral_header header;
+  int32_t signal;
+  int32_t reserved;
+  int64_t grace_ms; /* -1 = never SIGKILL */
+};
+
+struct corral_started {
+  struct corral_header header;
+  int32_t pid;
+  int32_t reserved;
+  uint64_t start_ticks;
+};
+
+struct corral_failed {
+  struct corral_header header;
+  int32_t stage; /* enum corral_stage */
+  int32_t error; /* positive errno */
+};
+
+enum corral_end {
+  CORRAL_END_TIMED_OUT = 1, /* the run's timeout began the ladder */
+  CORRAL_END_FORCED = 2,    /* SIGKILL was sent by the ladder */
+  CORRAL_END_LEFT = 4,      /* members were left alone, by policy */
+};
+
+struct corral_exited {
+  struct corral_header header;
+  int32_t wait_status; /* as wait(2) */
+  uint32_t flags;      /* enum corral_end */
+  uint64_t user_us, system_us;
+  uint64_t max_rss_bytes;
+};
+
+enum corral_survivor_reason {
+  CORRAL_SURVIVOR_UNKNOWN = 0,
+  CORRAL_SURVIVOR_EPERM = 1,
+  CORRAL_SURVIVOR_UNINTERRUPTIBLE = 2,
+  CORRAL_SURVIVOR_NOT_FORCED = 3,
+};
+
+struct corral_member {
+  int32_t pid;
+  int32_t detail; /* TERMINATED: the signal that ended it, 0 = exited by itself, -1 = not seen; SURVIVORS: reason */
+  uint64_t start_ticks;
+  char name[16]; /* comm, NUL-terminated */
+};
+
+#define CORRAL_MEMBERS_PER_PACKET 120
+struct corral_members {
+  struct corral_header header;
+  uint32_t count;
+  uint32_t reserved;
+  struct corral_member members[CORRAL_MEMBERS_PER_PACKET]; /* only `count` are sent */
+};
+
+struct corral_empty {
+  struct corral_header header;
+  uint32_t flags;       /* enum corral_end */
+  uint32_t reserved;
+  uint64_t duration_us; /* from the beginning of the ladder; 0 when there was none */
+};
+
+#endif

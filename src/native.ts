@@ -1,0 +1,248 @@
+/**
+ * The only importer of the addon: its typed contract and the error that says how to repair a failed load.
+ *
+ * Everything here is mechanism. Calls never throw for what the kernel says: they return 0 or a negative
+ * errno, or answer later with an event that carries the id of the request. Ids are chosen by the caller
+ * (`nextId`) and are unique in this environment until `close(id)`.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { ProcessError } from './errors.js';
+
+/** Values of `SpawnRequest.stdio` besides a descriptor number. */
+export const STDIO_PIPE = -1;
+export const STDIO_IGNORE = -2;
+export const CONTAIN_GROUP = 0;
+export const CONTAIN_TREE = 1;
+export const POLICY_STOP = 0;
+export const POLICY_WAIT = 1;
+export const POLICY_LEAVE = 2;
+/** `graceMs` for "never SIGKILL". */
+export const NEVER = -1;
+export const SCOPE_PROCESS = 0;
+export const SCOPE_GROUP = 1;
+
+/** Bits of `ScanRequest.fields`; pid and startTicks always come. What needs only /proc/PID/stat is FIELD_STAT. */
+export const FIELD_STAT = 1;
+export const FIELD_ARGS = 2;
+export const FIELD_UID = 4;
+export const FIELD_CWD = 8;
+export const FIELD_EXE = 16;
+export const FIELD_ENV = 32;
+export const FIELD_CGROUP = 64;
+
+export interface ChildSettings {
+  uid?: number;
+  gid?: number;
+  groups?: number[];
+  umask?: number;
+  noNewPrivs?: boolean;
+  nice?: number;
+  oomScoreAdj?: number;
+  /** Triples: resource number (RLIMIT_*), soft, hard; Infinity = unlimited. */
+  limits?: number[];
+}
+
+export interface SpawnRequest {
+  id: number;
+  containment: number;
+  file: string;
+  /** argv (argv[0] included), each ended by NUL. */
+  argv: string;
+  /** KEY=VALUE, each ended by NUL. */
+  env: string;
+  /** '' = unchanged. */
+  cwd: string;
+  stdin: number;
+  stdout: number;
+  stderr: number;
+  killSignal: number;
+  graceMs: number;
+  /** 0 = none. */
+  timeoutMs: number;
+  onLeaderExit: number;
+  onOwnerExit: number;
+  settings?: ChildSettings | undefined;
+}
+
+export interface Member {
+  pid: number;
+  startTicks: bigint;
+  name: string;
+  /** Terminated: signal number, 0 = exited by itself, -1 = not seen. Survivor: 0 unknown, 1 EPERM, 2 D state, 3 not forced. */
+  detail: number;
+}
+
+/** Flags of exited and empty. */
+export const END_TIMED_OUT = 1;
+export const END_FORCED = 2;
+export const END_LEFT = 4;
+
+export type NativeEvent =
+  /** exec succeeded. Our ends of the pipes, or -1. keeperPid is 0 for containment `group`. */
+  | { id: number; type: 'started'; pid: number; startTicks: bigint; keeperPid: number; stdin: number; stdout: number; stderr: number }
+  /** Nothing was left behind. `stage` indexes SPAWN_STAGES of errors.ts, `errno` is negative. Last event of the id. */
+  | { id: number; type: 'failed'; stage: number; errno: number }
+  /** The leader ended and was reaped; `status` as wait(2). */
+  | { id: number; type: 'exited'; status: number; flags: number; userUs: number; systemUs: number; maxRssBytes: number }
+  | { id: number; type: 'terminated'; members: Member[] }
+  /** SIGKILL (or, with NEVER, killSignal) did not end these. */
+  | { id: number; type: 'survivors'; members: Member[] }
+  /** Containment `tree`: no member is left (ECHILD). Last event of the id. */
+  | { id: number; type: 'empty'; flags: number; durationUs: number }
+  /** The keeper died before it said `empty`: the tree is not held any more. Last event of the id. */
+  | { id: number; type: 'lost'; status: number }
+  /** A process opened with `open` is dead. `status` as wait(2) where the kernel tells (>= 6.15), else null. */
+  | { id: number; type: 'gone'; status: number | null }
+  | { id: number; type: 'scanned'; table: ScanColumns }
+  | { id: number; type: 'scanFailed'; errno: number; syscall: string };
+
+export interface ScanRequest {
+  id: number;
+  /** FIELD_* bits. */
+  fields: number;
+  /** Only these (unknown ones are skipped); otherwise every process. */
+  pids?: Int32Array | undefined;
+  /** Only members of this process group or this session (cheap: no file is opened for the others). 0 = no restriction. */
+  pgid?: number;
+  sid?: number;
+}
+
+/**
+ * One row per process, in ascending order of pid. Columns that were not asked for are absent.
+ * `text` holds UTF-8 (invalid bytes as they are); row i of a string column is text[offsets[i]..offsets[i+1]].
+ */
+export interface ScanColumns {
+  count: number;
+  /** CLOCK_BOOTTIME at the start of the scan, in clock ticks (1/100 s), and wall clock at the same time in ms. */
+  nowTicks: bigint;
+  nowMs: number;
+  text: Uint8Array;
+  pid: Int32Array;
+  startTicks: BigUint64Array;
+  /** FIELD_STAT: */
+  ppid?: Int32Array;
+  pgid?: Int32Array;
+  sid?: Int32Array;
+  tty?: Int32Array;
+  /** ASCII code of the state letter. */
+  state?: Uint8Array;
+  /** utime + stime, and the same of reaped children, in ticks. */
+  cpuTicks?: Float64Array;
+  childCpuTicks?: Float64Array;
+  rssPages?: Float64Array;
+  threads?: Int32Array;
+  /** PF_* of the kernel; 0x00200000 = kernel thread. */
+  flags?: Uint32Array;
+  name?: Uint32Array;
+  uid?: Uint32Array;
+  /** Arguments, each ended by NUL (as /proc/PID/cmdline). */
+  args?: Uint32Array;
+  cwd?: Uint32Array;
+  exe?: Uint32Array;
+  env?: Uint32Array;
+  cgroup?: Uint32Array;
+  /** One byte per row: FIELD_* bits whose file could not be read (EACCES, ESRCH): unknown, not empty. */
+  unread?: Uint8Array;
+}
+
+export interface KernelReport {
+  release: string;
+  bootId: string;
+  clockTicksPerSecond: number;
+  pageSize: number;
+  pid: number;
+  pidfd: boolean;
+  /** PIDFD_SIGNAL_PROCESS_GROUP, 6.9. */
+  pidfdGroupSignal: boolean;
+  /** PIDFD_GET_INFO with exit status, 6.15. */
+  pidfdExitInfo: boolean;
+  procChildren: boolean;
+  closeRange: boolean;
+  subreaper: boolean;
+  /** How the keeper is executed: 'memfd', 'file', or '' when it can not be; then `keeperErrno` (negative) says why. */
+  keeper: 'memfd' | 'file' | '';
+  keeperErrno: number;
+}
+
+export interface NativeAddon {
+  /** Sets the receiver of this environment's events; called in batches, in order of occurrence per id. Once. */
+  listen(receive: (events: NativeEvent[]) => void): void;
+  /** While the count is above zero the environment's event loop is kept alive. */
+  ref(): void;
+  unref(): void;
+
+  /** Queues a spawn; answers `started` or `failed`. Blocks for the hand-over only. */
+  spawn(request: SpawnRequest): void;
+  /**
+   * Begins the ladder (signal + SIGCONT, grace, SIGKILL) on a spawned id, or shortens a running one. Enforced outside the
+   * event loop. Containment `group`: reaches the leader's process group only; who else is in the session is the caller's.
+   */
+  stop(id: number, signal: number, graceMs: number): void;
+  /** SIGKILL to all members (group: to the process group) at once. */
+  kill(id: number): void;
+
+  /**
+   * Takes a pidfd of a running process, verified against startTicks (0n = whatever runs under that pid now), and reports
+   * `gone` when it dies. Returns its startTicks, or -ESRCH (gone, or only a zombie is left), -ESTALE (the pid was recycled),
+   * -EINVAL (a thread id), -EMFILE...
+   */
+  open(id: number, pid: number, startTicks: bigint): bigint | number;
+  /** Signals the process (or its process group) behind a started or opened id through its pidfd. 0 or -errno. Signal 0 probes. */
+  signal(id: number, signal: number, scope: number): number;
+  /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit). */
+  close(id: number): void;
+
+  /** Reads /proc on a thread of its own; answers `scanned` or `scanFailed`. */
+  scan(request: ScanRequest): void;
+  /** Start time of a pid in ticks, now; -ESRCH when there is none. */
+  startTicks(pid: number): bigint | number;
+
+  /** Capability probe (run once per process, cached). */
+  kernel(): KernelReport;
+  /** uid, gid and all groups of a user name from the name service; null = unknown. */
+  lookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
+  lookupGroup(name: string): number | null;
+
+  /**
+   * Arms a thread that, at the deadline, writes `fallback` to the descriptor and ends the process with `exitCode`,
+   * whatever JavaScript is doing. Calling again replaces deadline and text. `disarm` returns false when it is too late.
+   */
+  watchdogArm(deadlineMs: number, fd: number, fallback: string, exitCode: number): void;
+  watchdogDisarm(): boolean;
+}
+
+let addon: NativeAddon | undefined;
+let lastId = 0;
+
+/** An id for spawn, open or scan: unique in this environment. */
+export function nextId(): number {
+  lastId = lastId >= 0x7fffffff ? 1 : lastId + 1;
+  return lastId;
+}
+
+/**
+ * Loads the addon on first use, so that importing corral works on every platform.
+ * @throws ProcessError ERR_UNSUPPORTED_PLATFORM elsewhere than on Linux, ERR_NATIVE_LOAD when no binary fits.
+ */
+export function native(): NativeAddon {
+  if (addon !== undefined) return addon;
+  if (process.platform !== 'linux') {
+    throw new ProcessError('ERR_UNSUPPORTED_PLATFORM', `corral needs Linux (pidfd, /proc, subreaper); this is ${process.platform}`);
+  }
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const require = createRequire(import.meta.url);
+  try {
+    const override = process.env.CORRAL_NATIVE_PATH;
+    addon = (override ? require(override) : require('node-gyp-build')(root)) as NativeAddon;
+  } catch (cause) {
+    throw new ProcessError(
+      'ERR_NATIVE_LOAD',
+      `no native binary could be loaded for linux-${process.arch}. Prebuilt are x64 and arm64, glibc (2.28 or newer) and musl; ` +
+        `to build from source run "npx node-gyp rebuild" in ${root} (needs Python 3, make and a C++17 compiler), ` +
+        'or name a binary in CORRAL_NATIVE_PATH',
+      { cause },
+    );
+  }
+  return addon;
+}
