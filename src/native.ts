@@ -2,8 +2,8 @@
  * The only importer of the addon: its typed contract and the error that says how to repair a failed load.
  *
  * Everything here is mechanism. Calls never throw for what the kernel says: they return 0 or a negative
- * errno, or answer later with an event that carries the id of the request. Ids are chosen by the caller
- * (`nextId`) and are unique in this environment until `close(id)`.
+ * errno, or answer later with an event that carries the id of the request (`newId`, `closeId`). The event loop
+ * is kept alive only between `ref` and `unref`.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -214,11 +214,24 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 let lastId = 0;
+const receivers = new Map<number, (event: NativeEvent) => void>();
 
-/** An id for spawn, open or scan: unique in this environment. */
-export function nextId(): number {
-  lastId = lastId >= 0x7fffffff ? 1 : lastId + 1;
+/** Takes an id for spawn, open or scan, unique in this environment, and names who receives its events. */
+export function newId(receive: (event: NativeEvent) => void): number {
+  do lastId = lastId >= 0x7fffffff ? 1 : lastId + 1;
+  while (receivers.has(lastId));
+  receivers.set(lastId, receive);
   return lastId;
+}
+
+/** Gives an id back: no event reaches its receiver any more, the addon drops what it holds for it. */
+export function closeId(id: number): void {
+  receivers.delete(id);
+  addon?.close(id);
+}
+
+function dispatch(events: NativeEvent[]): void {
+  for (const event of events) receivers.get(event.id)?.(event);
 }
 
 /**
@@ -232,17 +245,19 @@ export function native(): NativeAddon {
   }
   const root = fileURLToPath(new URL('..', import.meta.url));
   const require = createRequire(import.meta.url);
+  let loaded: NativeAddon;
   try {
     const override = process.env.CORRAL_NATIVE_PATH;
-    addon = (override ? require(override) : require('node-gyp-build')(root)) as NativeAddon;
+    loaded = (override ? require(override) : require('node-gyp-build')(root)) as NativeAddon;
   } catch (cause) {
     throw new ProcessError(
       'ERR_NATIVE_LOAD',
-      `no native binary could be loaded for linux-${process.arch}. Prebuilt are x64 and arm64, glibc (2.28 or newer) and musl; ` +
-        `to build from source run "npx node-gyp rebuild" in ${root} (needs Python 3, make and a C++17 compiler), ` +
-        'or name a binary in CORRAL_NATIVE_PATH',
+      `no native binary could be loaded for linux-${process.arch}. Prebuilt ones are listed in ${root}prebuilds; to build from source ` +
+        `run "npx node-gyp rebuild" in ${root} (needs Python 3, make and a C++17 compiler), or name a binary in CORRAL_NATIVE_PATH`,
       { cause },
     );
   }
+  loaded.listen(dispatch);
+  addon = loaded;
   return addon;
 }
