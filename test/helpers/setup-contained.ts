@@ -1,0 +1,102 @@
+/**
+ * Setup of every native and integration test file: refuses to run outside the namespace, and fails the test that leaves a process,
+ * or the file that leaves descriptors or threads. What was left is named and ended, so that later tests are not disturbed.
+ */
+import { promises as fs } from 'node:fs';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { contained } from './contained.js';
+import { allProcesses, describeProcess, isAlive, openFiles, type ProcStat, threads } from './proc.js';
+import { eventually } from './eventually.js';
+
+contained();
+
+/** How long processes, descriptors and threads may take to go after a test; a real leak outlives any deadline. */
+const SETTLE_MS = 2000;
+
+const key = (stat: ProcStat) => `${stat.pid}/${stat.startTicks}`;
+
+/**
+ * Every process of the namespace except ourselves, our ancestors and what belongs to other children of our parent (another
+ * worker of vitest that is about to exit). What was adopted by PID 1 counts: nobody but a test can have started it.
+ */
+function strangers(): ProcStat[] {
+  const table = new Map(allProcesses().map((stat) => [stat.pid, stat]));
+  const chainOf = (stat: ProcStat): ProcStat[] => {
+    const parent = table.get(stat.ppid);
+    return parent === undefined ? [stat] : [stat, ...chainOf(parent)];
+  };
+  const own = table.get(process.pid);
+  const ancestors = new Set(own === undefined ? [] : chainOf(own).map((stat) => stat.pid));
+  return [...table.values()].filter((stat) => {
+    if (ancestors.has(stat.pid)) return false;
+    const belongsToSibling = chainOf(stat).some((link) => link.ppid === process.ppid && link.pid !== process.pid);
+    return !belongsToSibling;
+  });
+}
+
+/** Processes that were there when the test began, or that an earlier test was already blamed for (a zombie can not be ended). */
+let known = new Set<string>();
+
+async function leftProcesses(): Promise<string[]> {
+  const fresh = () => strangers().filter((stat) => !known.has(key(stat)));
+  try {
+    await eventually(() => fresh().length === 0, SETTLE_MS);
+    return [];
+  } catch {
+    const left = fresh();
+    const report = left.map(describeProcess);
+    for (const stat of left) {
+      known.add(key(stat));
+      if (isAlive(stat.pid, stat.startTicks)) process.kill(stat.pid, 'SIGKILL');
+    }
+    await eventually(() => left.every((stat) => !isAlive(stat.pid, stat.startTicks)), SETTLE_MS, 'leftovers end after SIGKILL');
+    return report;
+  }
+}
+
+beforeEach(({ onTestFinished }) => {
+  known = new Set(strangers().map(key));
+  // Not afterEach: the helpers clean up in onTestFinished, last registered first, so this comes after all of them.
+  onTestFinished(async () => {
+    const left = await leftProcesses();
+    if (left.length > 0) throw new Error(`the test left ${left.length} process(es):\n  ${left.join('\n  ')}`);
+  });
+});
+
+/**
+ * Descriptors that may appear once and stay: epoll and eventfd of event loops and of the watch thread. Pipes, sockets, pidfds, memfds
+ * and files may not.
+ */
+const PERMANENT_FILES = /^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/;
+const PERMANENT_FILES_LIMIT = 4;
+/** Threads of corral that live as long as the process, by the names they give themselves. */
+const PERMANENT_THREADS = /^corral/;
+
+let files = new Map<number, string>();
+let tasks = new Map<number, string>();
+
+beforeAll(async () => {
+  // What Node makes on first use is not the file's doing: the signal pipe, the thread pool.
+  const ignore = () => {};
+  process.once('SIGWINCH', ignore).off('SIGWINCH', ignore);
+  await Promise.all(Array.from({ length: 16 }, () => fs.stat('/')));
+  files = openFiles();
+  tasks = threads();
+});
+
+afterAll(async () => {
+  const leaks = () => {
+    const newFiles = [...openFiles()].filter(([fd, target]) => files.get(fd) !== target);
+    const newThreads = [...threads()].filter(([tid, name]) => !tasks.has(tid) && !PERMANENT_THREADS.test(name));
+    const passing = newFiles.filter(([, target]) => PERMANENT_FILES.test(target)).length <= PERMANENT_FILES_LIMIT;
+    return [
+      ...newFiles.filter(([, target]) => !passing || !PERMANENT_FILES.test(target)).map(([fd, target]) => `descriptor ${fd}: ${target}`),
+      ...newThreads.map(([tid, name]) => `thread ${tid}: ${name}`),
+    ];
+  };
+  try {
+    await eventually(() => leaks().length === 0, SETTLE_MS);
+  } catch {
+    throw new Error(`the test file left open:\n  ${leaks().join('\n  ')}`);
+  }
+});
