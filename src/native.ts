@@ -51,6 +51,11 @@ export interface SpawnRequest {
   argv: string;
   /** KEY=VALUE, each ended by NUL. */
   env: string;
+  /**
+   * `env` is laid over `environ` as it is at the call (copied by the addon, bytes unchanged): an entry replaces the one of the same
+   * name, an entry without "=" deletes it. Absent or false: `env` is everything.
+   */
+  inheritEnv?: boolean;
   /** '' = unchanged. */
   cwd: string;
   stdin: number;
@@ -84,9 +89,10 @@ export type NativeEvent =
   /** Nothing was left behind. `stage` indexes SPAWN_STAGES of errors.ts, `errno` is negative. Last event of the id. */
   | { id: number; type: 'failed'; stage: number; errno: number }
   /** The leader ended and was reaped; `status` as wait(2). */
-  | { id: number; type: 'exited'; status: number; flags: number; userUs: number; systemUs: number; maxRssBytes: number }
+  /** `elapsedUs`: from the hand-over of the request until the exit was seen, on the monotonic clock of the watch thread. */
+  | { id: number; type: 'exited'; status: number; flags: number; elapsedUs: number; userUs: number; systemUs: number; maxRssBytes: number }
   | { id: number; type: 'terminated'; members: Member[] }
-  /** SIGKILL (or, with NEVER, killSignal) did not end these. */
+  /** SIGKILL (or, with NEVER, killSignal) did not end these. In batches; an empty one ends the list. */
   | { id: number; type: 'survivors'; members: Member[] }
   /** Containment `tree`: no member is left (ECHILD). Last event of the id. */
   | { id: number; type: 'empty'; flags: number; durationUs: number }
@@ -200,6 +206,8 @@ export interface NativeAddon {
 
   /** Capability probe (run once per process, cached). */
   kernel(): KernelReport;
+  /** A variable as `environ` has it; null = unset. Tells whether this environment's process.env writes through to `environ`. */
+  getenv(name: string): string | null;
   /** uid, gid and all groups of a user name from the name service; null = unknown. */
   lookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
   lookupGroup(name: string): number | null;
