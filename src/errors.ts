@@ -3,7 +3,7 @@
  * Failures of the kernel keep their own code (ENOENT, EACCES, EPERM ...) with errno and syscall, as in Node.
  */
 import { getSystemErrorName } from 'node:util';
-import type { ProcessStatus } from './types.js';
+import type { ProcessStatus, TerminationReport } from './types.js';
 
 /** Codes of our own. `type` is the short word of the text form; `advice` is what the documentation prints. */
 export const ERROR_CODES = {
@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   ERR_NO_SUCH_PROCESS: { type: 'NO_SUCH_PROCESS', advice: 'It is gone, or its number belongs to another process now.' },
   ERR_KEEPER_LOST: { type: 'KEEPER_LOST', advice: 'The keeper of the tree was killed; corral ended what it could find by session, group and mark.' },
   ERR_UNHEALTHY: { type: 'UNHEALTHY', advice: 'The message names what is wrong: gone, zombie, stopped or recycled.' },
+  ERR_SIGNAL: { type: 'SIGNAL_FAILED', advice: 'The kernel refused the signal; the code is its own (EPERM: the process has another uid by now).' },
   ERR_RUN: { type: 'RUN_FAILED', advice: 'The command failed; the error has every field of the result.' },
   ERR_MAX_BUFFER: { type: 'MAX_BUFFER', advice: 'The output was longer than `maxBuffer`; the tree was ended. Raise it or stream.' },
   ERR_SCAN: { type: 'SCAN_FAILED', advice: '/proc could not be read; see `code` and `syscall`.' },
@@ -41,6 +42,10 @@ export interface ErrorDetails {
   /** Negative, as in Node; sets `code` to its name. */
   errno?: number | undefined;
   syscall?: string | undefined;
+  /** ERR_SPAWN: the step that failed. */
+  stage?: SpawnStage | undefined;
+  /** ERR_SURVIVORS: who was ended, and who is left. */
+  report?: TerminationReport | undefined;
 }
 
 export class ProcessError extends Error {
@@ -52,6 +57,8 @@ export class ProcessError extends Error {
   readonly status?: ProcessStatus;
   readonly errno?: number;
   readonly syscall?: string;
+  readonly stage?: SpawnStage;
+  readonly report?: TerminationReport;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -62,6 +69,8 @@ export class ProcessError extends Error {
     if (details.status !== undefined) this.status = details.status;
     if (details.errno !== undefined) this.errno = details.errno;
     if (details.syscall !== undefined) this.syscall = details.syscall;
+    if (details.stage !== undefined) this.stage = details.stage;
+    if (details.report !== undefined) this.report = details.report;
   }
 
   /** TYPE (PID: n, Status: s): message: cause */
