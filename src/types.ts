@@ -76,6 +76,21 @@ export interface Logger { debug(o: object, m?: string): void; info(o: object, m?
 
 export type Verdict = { process: ProcessInfo; action: 'terminate' | 'report' | 'spare'; rule?: string; type?: string; reason?: string; evidence: string[]; protectedBy?: string };
 export interface OrphanPolicy { rules: OrphanRule[]; protect: ProtectRule[]; mode: 'guarded' | 'seed' }
-export interface OrphanRule { id: string; type: string; reason: string; names?: string[]; match?: RegExp; state?: 'Z'; olderThanSeconds: number; require?: string[]; action?: 'terminate' | 'report' }
-export interface ProtectRule { names?: string[]; match?: RegExp; scope: 'self' | 'tree' }
-export interface SweepReport { success: boolean; ripgrepCleaned: number; bashCleaned: number; totalCleaned: number; failed: number; deferred: number; verdicts: Verdict[]; durationMs: number }
+/** `match` tests the command line; `commands` names what a shell must run. With both, one of them is enough. */
+export interface OrphanRule { id: string; type: string; reason: string; names?: string[]; match?: RegExp; commands?: string[]; state?: 'Z'; olderThanSeconds: number; require?: string[]; action?: 'terminate' | 'report' }
+/** Protects what fits any of its tests; scope `tree`: and all its descendants. */
+export interface ProtectRule { names?: string[]; match?: RegExp; cwd?: string; pid?: number; scope: 'self' | 'tree' }
+/** One process that a sweep ended. `runningTimeSeconds` is its age when it was judged, two decimals. */
+export interface CleanedProcess { pid: number; type: string; reason: string; runningTimeSeconds: number; name: string; rule: string; signal: NodeJS.Signals | null }
+export interface FailedProcess { pid: number; name: string; rule: string; reason: string }
+export interface SweepReport {
+  success: boolean; ripgrepCleaned: number; bashCleaned: number; totalCleaned: number; failed: number; deferred: number; verdicts: Verdict[]; durationMs: number;
+  cleaned: CleanedProcess[];
+  failures: FailedProcess[];
+  /** Nothing was ended, and why: asked for, a configuration file is broken, another sweep is running. */
+  dryRun: boolean; reportOnly: boolean; skipped?: 'locked';
+  /** Sentences for the user: configuration, log. */
+  warnings: string[];
+  /** Where the run was recorded. */
+  logPath?: string;
+}
