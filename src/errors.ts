@@ -53,12 +53,12 @@ export class ProcessError extends Error {
   readonly type: string;
   /** The kernel's code where there is one (ENOENT ...), else one of ERROR_CODES. */
   readonly code: string;
-  readonly pid?: number;
-  readonly status?: ProcessStatus;
-  readonly errno?: number;
-  readonly syscall?: string;
-  readonly stage?: SpawnStage;
-  readonly report?: TerminationReport;
+  declare readonly pid?: number;
+  declare readonly status?: ProcessStatus;
+  declare readonly errno?: number;
+  declare readonly syscall?: string;
+  declare readonly stage?: SpawnStage;
+  declare readonly report?: TerminationReport;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
