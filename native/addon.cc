@@ -1,0 +1,215 @@
+// The export table: the only file that lists what JavaScript can call (typed in src/native.ts), and the state each
+// environment gets. Exports take values, hand them to the threads below and return; what takes time answers with an event.
+
+#include <napi.h>
+
+#include <pthread.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "convert.h"
+#include "environment.h"
+#include "sys/process_ref.h"
+#include "sys/users.h"
+#include "watch.h"
+#include "watchdog.h"
+
+namespace corral {
+
+namespace {
+
+using State = std::shared_ptr<Environment>;
+
+Environment &environment(const Napi::CallbackInfo &info) { return **static_cast<State *>(info.Data()); }
+
+std::shared_ptr<Held> find(const Napi::CallbackInfo &info) {
+  auto &held = environment(info).held;
+  auto found = held.find(info[0].As<Napi::Number>().Uint32Value());
+  return found == held.end() ? nullptr : found->second;
+}
+
+void listen(const Napi::CallbackInfo &info) {
+  if (!environment(info).listen(info.Env(), info[0].As<Napi::Function>())) {
+    Napi::Error::New(info.Env(), "corral: this environment has a listener already").ThrowAsJavaScriptException();
+  }
+}
+
+void ref(const Napi::CallbackInfo &info) { environment(info).ref(info.Env()); }
+void unref(const Napi::CallbackInfo &info) { environment(info).unref(info.Env()); }
+
+void spawn(const Napi::CallbackInfo &info) {
+  Environment &self = environment(info);
+  uint32_t id = 0;
+  sys::SpawnRequest request;
+  if (!convert::spawn_request(info.Env(), info[0], &id, &request)) return;
+  auto kind = request.containment == sys::Containment::kTree ? Held::Kind::kTree : Held::Kind::kGroup;
+  auto held = std::make_shared<Held>(kind, id, self.shared_from_this());
+  held->request = std::move(request);
+  self.held[id] = held;
+  Watch::instance().spawn(std::move(held));
+}
+
+void stop(const Napi::CallbackInfo &info) {
+  auto held = find(info);
+  if (held == nullptr || held->kind == Held::Kind::kForeign) return;
+  Watch::instance().stop(std::move(held), info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::Number>().Int64Value());
+}
+
+void kill(const Napi::CallbackInfo &info) {
+  auto held = find(info);
+  if (held == nullptr || held->kind == Held::Kind::kForeign) return;
+  Watch::instance().kill(std::move(held));
+}
+
+Napi::Value open(const Napi::CallbackInfo &info) {
+  Environment &self = environment(info);
+  uint32_t id = info[0].As<Napi::Number>().Uint32Value();
+  int32_t pid = info[1].As<Napi::Number>().Int32Value();
+  bool lossless = true;
+  uint64_t expected = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
+  sys::Fd pidfd;
+  uint64_t ticks = 0;
+  // kill(2) gives 0, -1 and negative numbers a meaning; nothing here ever does.
+  int error = pid <= 0 ? -EINVAL : sys::open_process(pid, expected, &pidfd, &ticks);
+  if (error == 0) {
+    auto held = std::make_shared<Held>(Held::Kind::kForeign, id, self.shared_from_this());
+    held->pid.store(pid, std::memory_order_relaxed);
+    held->start_ticks = ticks;
+    held->pidfd.store(pidfd.take(), std::memory_order_release);
+    self.held[id] = held;
+    Watch::instance().watch_foreign(std::move(held));
+  }
+  return convert::ticks_or_errno(info.Env(), error, ticks);
+}
+
+Napi::Value signal(const Napi::CallbackInfo &info) {
+  auto held = find(info);
+  int result = held == nullptr ? -ESRCH
+                               : Watch::signal(*held, info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::Number>().Int32Value() != 0);
+  return Napi::Number::New(info.Env(), result);
+}
+
+void close(const Napi::CallbackInfo &info) {
+  auto held = find(info);
+  if (held == nullptr) return;
+  environment(info).held.erase(held->id);
+  Watch::instance().close(std::move(held));
+}
+
+// A scan has a thread of its own: the pool of the event loop may be busy for long, and a read of /proc may hang.
+struct Scan {
+  std::shared_ptr<Environment> environment;
+  uint32_t id;
+  sys::ScanRequest request;
+
+  static void *run(void *data) {
+    std::unique_ptr<Scan> scan(static_cast<Scan *>(data));
+    auto table = std::make_unique<sys::ScanTable>();
+    const char *syscall = "";
+    int error = sys::scan(scan->request, table.get(), &syscall);
+    Event event(error == 0 ? Event::Type::kScanned : Event::Type::kScanFailed, scan->id);
+    event.error = -error;
+    event.syscall = syscall;
+    if (error == 0) event.table = std::move(table);
+    scan->environment->post(std::move(event));
+    return nullptr;
+  }
+};
+
+void scan(const Napi::CallbackInfo &info) {
+  auto scan = std::make_unique<Scan>();
+  if (!convert::scan_request(info.Env(), info[0], &scan->id, &scan->request)) return;
+  scan->environment = environment(info).shared_from_this();
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  (void)pthread_attr_init(&attributes);
+  (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  (void)pthread_attr_setstacksize(&attributes, 512 * 1024);
+  pthread_t thread;
+  int error = pthread_create(&thread, &attributes, Scan::run, scan.get());
+  (void)pthread_attr_destroy(&attributes);
+  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) {
+    (void)scan.release();
+    return;
+  }
+  Event event(Event::Type::kScanFailed, scan->id);
+  event.error = error;
+  event.syscall = "pthread_create";
+  scan->environment->post(std::move(event));
+}
+
+Napi::Value start_ticks(const Napi::CallbackInfo &info) {
+  uint64_t ticks = 0;
+  int error = sys::start_ticks(info[0].As<Napi::Number>().Int32Value(), &ticks);
+  return convert::ticks_or_errno(info.Env(), error, ticks);
+}
+
+Napi::Value kernel(const Napi::CallbackInfo &info) { return convert::kernel_report(info.Env(), sys::kernel()); }
+
+Napi::Value get_env(const Napi::CallbackInfo &info) {
+  const char *value = getenv(info[0].As<Napi::String>().Utf8Value().c_str());
+  return value == nullptr ? info.Env().Null() : Napi::Value(Napi::String::New(info.Env(), value));
+}
+
+Napi::Value lookup_user(const Napi::CallbackInfo &info) {
+  sys::UserIds ids;
+  if (sys::lookup_user(info[0].As<Napi::String>().Utf8Value().c_str(), &ids) <= 0) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  Napi::Array groups = Napi::Array::New(info.Env(), ids.groups.size());
+  for (size_t i = 0; i < ids.groups.size(); i++) groups[static_cast<uint32_t>(i)] = Napi::Number::New(info.Env(), ids.groups[i]);
+  result["uid"] = Napi::Number::New(info.Env(), ids.uid);
+  result["gid"] = Napi::Number::New(info.Env(), ids.gid);
+  result["groups"] = groups;
+  return result;
+}
+
+Napi::Value lookup_group(const Napi::CallbackInfo &info) {
+  uint32_t gid = 0;
+  if (sys::lookup_group(info[0].As<Napi::String>().Utf8Value().c_str(), &gid) <= 0) return info.Env().Null();
+  return Napi::Number::New(info.Env(), gid);
+}
+
+void watchdog_arm(const Napi::CallbackInfo &info) {
+  int error = watchdog::arm(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value(),
+                            info[2].As<Napi::String>().Utf8Value(), info[3].As<Napi::Number>().Int32Value());
+  if (error < 0) Napi::Error::New(info.Env(), "corral: the watchdog thread could not be started").ThrowAsJavaScriptException();
+}
+
+Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) { return Napi::Boolean::New(info.Env(), watchdog::disarm()); }
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto *state = new State(std::make_shared<Environment>());
+  env.AddCleanupHook([](State *ending) { delete ending; }, state); // after Environment::shut, whose hook is newer
+  const auto add = [&](const char *name, auto function) { exports.Set(name, Napi::Function::New(env, function, name, state)); };
+  add("listen", listen);
+  add("ref", ref);
+  add("unref", unref);
+  add("spawn", spawn);
+  add("stop", stop);
+  add("kill", kill);
+  add("open", open);
+  add("signal", signal);
+  add("close", close);
+  add("scan", scan);
+  add("startTicks", start_ticks);
+  add("kernel", kernel);
+  add("getenv", get_env);
+  add("lookupUser", lookup_user);
+  add("lookupGroup", lookup_group);
+  add("watchdogArm", watchdog_arm);
+  add("watchdogDisarm", watchdog_disarm);
+  return exports;
+}
+
+} // namespace
+
+} // namespace corral
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return corral::init(env, exports); }
+
+NODE_API_MODULE(corral, Init)

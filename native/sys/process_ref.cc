@@ -1,0 +1,77 @@
+#include "process_ref.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernel.h"
+#include "proc_scan.h"
+
+namespace corral::sys {
+
+namespace {
+
+// True when the id names a thread that is not its process: kill(2) and /proc/ID accept those, we never do.
+bool is_secondary_thread(int32_t id) {
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/%d/task/%d", static_cast<int>(id), static_cast<int>(id));
+  if (access(path, F_OK) != 0) return false;
+  (void)snprintf(path, sizeof path, "/proc/%d/status", static_cast<int>(id));
+  Fd fd(open(path, O_RDONLY | O_CLOEXEC));
+  char buffer[1024];
+  ssize_t size = fd ? read(fd.get(), buffer, sizeof buffer - 1) : -1;
+  if (size <= 0) return false;
+  buffer[size] = '\0';
+  const char *tgid = strstr(buffer, "\nTgid:");
+  return tgid != nullptr && strtol(tgid + 6, nullptr, 10) != id;
+}
+
+} // namespace
+
+int open_process(int32_t pid, uint64_t expected_ticks, Fd *ret_pidfd, uint64_t *ret_ticks) {
+  int fd = pidfd_open(pid);
+  if (fd == -EINVAL || fd == -ENOENT) {
+    // A thread id; or a process in its last moments, for which some kernels say EINVAL instead of ESRCH.
+    return is_secondary_thread(pid) ? -EINVAL : -ESRCH;
+  }
+  if (fd < 0) return fd;
+  Fd pidfd(fd);
+  uint64_t ticks = 0;
+  if (int error = start_ticks(pid, &ticks); error < 0) return error == -ENOENT ? -ESRCH : error;
+  // Alive now means: the number was not given to anybody else since the descriptor was taken, so `ticks` are its own.
+  if (pidfd_is_dead(pidfd.get())) return -ESRCH;
+  if (expected_ticks != 0 && ticks != expected_ticks) return -ESTALE;
+  *ret_pidfd = std::move(pidfd);
+  *ret_ticks = ticks;
+  return 0;
+}
+
+int start_ticks(int32_t pid, uint64_t *ret_ticks) {
+  StatRow row;
+  if (int error = read_stat(-1, pid, &row); error < 0) return error;
+  *ret_ticks = row.start_ticks;
+  return 0;
+}
+
+int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status) {
+  if (pidfd_exit_status(pidfd, ret_status) == 0) return 0;
+  // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so only
+  // a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a zombie.
+  char path[32];
+  (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
+  struct stat owner;
+  StatRow row;
+  if (stat(path, &owner) < 0 || (geteuid() != 0 && owner.st_uid != geteuid())) return -ENODATA;
+  if (read_stat(-1, pid, &row) < 0 || row.start_ticks != ticks || row.state != 'Z') {
+    return pidfd_exit_status(pidfd, ret_status) == 0 ? 0 : -ENODATA; // reaped in between
+  }
+  *ret_status = row.exit_code;
+  return 0;
+}
+
+} // namespace corral::sys

@@ -1,0 +1,48 @@
+// Starting a process from the watch thread: a leader directly (containment `group`), or the keeper that will start and hold
+// it (containment `tree`). Both go through corral_start_child (child_setup.h), which never copies the page tables of
+// the program we live in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "child_setup.h"
+#include "fd.h"
+
+namespace corral::sys {
+
+enum class Containment { kGroup = 0, kTree = 1 };
+
+constexpr int kStdioPipe = -1;
+constexpr int kStdioIgnore = -2;
+
+struct SpawnRequest {
+  Containment containment = Containment::kTree;
+  std::string file, cwd;
+  std::string argv, env; // each element ended by NUL
+  int stdio[3] = {kStdioIgnore, kStdioIgnore, kStdioIgnore}; // or a descriptor number, then owned by lent[i] or 0..2
+  Fd lent[3];
+  int32_t kill_signal = 15;
+  int64_t grace_ms = 5000, timeout_ms = 0; // -1 = never; 0 = none
+  uint32_t on_leader_exit = 0, on_owner_exit = 0; // enum corral_policy
+  corral_settings settings{};
+};
+
+// What a started child leaves with us.
+struct Started {
+  int32_t pid = -1;
+  Fd pidfd;
+  Fd pipes[3]; // our ends, non-blocking; unset where no pipe was asked for
+  Fd control;  // containment `tree`: our end of the keeper's socket
+};
+
+struct SpawnFailure {
+  int stage = CORRAL_STAGE_NONE; // enum corral_stage
+  int error = 0;                 // positive errno
+};
+
+// Blocks until exec has happened or failed. On failure nothing is left: the child was reaped, descriptors are closed.
+// Must be called with all signals blocked, from a thread that lives as long as the process (parent-death signal).
+bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failure);
+
+} // namespace corral::sys

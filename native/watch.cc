@@ -1,0 +1,436 @@
+#include "watch.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "sys/kernel.h"
+#include "sys/process_ref.h"
+#include "sys/reap.h"
+
+namespace corral {
+
+namespace {
+
+constexpr size_t kWatchStack = 512 * 1024;
+
+void send_packet(const Held &held, const void *packet, size_t size) {
+  // A full socket means that the keeper has hundreds of requests before it already: one more would say nothing new.
+  if (held.control) (void)send(held.control.get(), packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+} // namespace
+
+Held::~Held() {
+  int fd = pidfd.load(std::memory_order_acquire);
+  if (fd >= 0) (void)::close(fd);
+}
+
+Watch &Watch::instance() {
+  static Watch *watch = new Watch(); // never destroyed: the thread outlives static destruction
+  return *watch;
+}
+
+// ---- called from any thread --------------------------------------------------------------------------------------------
+
+void Watch::spawn(std::shared_ptr<Held> held) { push({Command::Type::kSpawn, std::move(held)}); }
+void Watch::stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms) {
+  push({Command::Type::kStop, std::move(held), signal, grace_ms});
+}
+void Watch::kill(std::shared_ptr<Held> held) { push({Command::Type::kKill, std::move(held)}); }
+void Watch::watch_foreign(std::shared_ptr<Held> held) { push({Command::Type::kForeign, std::move(held)}); }
+void Watch::close(std::shared_ptr<Held> held) { push({Command::Type::kClose, std::move(held)}); }
+
+int Watch::signal(Held &held, int signal, bool group) {
+  int pidfd = held.pidfd.load(std::memory_order_acquire);
+  if (pidfd < 0) return -ESRCH;
+  if (!group) return sys::pidfd_signal(pidfd, signal);
+  int result = sys::pidfd_signal_group(pidfd, signal);
+  if (result != -EINVAL || sys::kernel().pidfd_group_signal) return result;
+  // Before 6.9 a group is signalled by number, which names our group only as long as its leader is not reaped: that of
+  // kGroup by us (under the same mutex), that of kTree by the keeper, which keeps it until the tree is empty.
+  if (held.kind == Held::Kind::kForeign) return -EOPNOTSUPP;
+  std::lock_guard<std::mutex> lock(held.reap_mutex);
+  if (held.reaped || sys::pidfd_signal(pidfd, 0) == -ESRCH) return -ESRCH;
+  return ::kill(-held.pid.load(std::memory_order_relaxed), signal) < 0 ? -errno : 0;
+}
+
+void Watch::push(Command &&command) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!started_) {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_attr_t attributes;
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attributes, kWatchStack);
+    // The thread inherits the mask: no signal of the program is ever delivered to it, nor to a child before exec.
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    int error = epoll_ < 0 || wake_ < 0 ? EMFILE : pthread_create(&thread, &attributes, main, this);
+    (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    (void)pthread_attr_destroy(&attributes);
+    if (error != 0) {
+      // Out of descriptors or threads: say so, and try again with the next command.
+      if (epoll_ >= 0) (void)::close(epoll_);
+      if (wake_ >= 0) (void)::close(wake_);
+      epoll_ = wake_ = -1;
+      if (command.type == Command::Type::kSpawn) fail(*command.held, CORRAL_STAGE_CLONE, error);
+      return;
+    }
+    started_ = true;
+  }
+  queue_.push_back(std::move(command));
+  if (queue_.size() == 1) {
+    uint64_t one = 1;
+    (void)!write(wake_, &one, sizeof one);
+  }
+}
+
+// ---- the thread --------------------------------------------------------------------------------------------------------
+
+void *Watch::main(void *self) {
+  (void)prctl(PR_SET_NAME, "corral-watch", 0, 0, 0);
+  static_cast<Watch *>(self)->run();
+  return nullptr;
+}
+
+void Watch::run() {
+  add(wake_, Source::kWake, nullptr);
+  struct epoll_event events[128];
+  for (;;) {
+    int timeout_ms = -1;
+    if (!deadlines_.empty()) {
+      int64_t wait_ms = deadlines_.begin()->first - sys::monotonic_ms();
+      timeout_ms = wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : static_cast<int>(wait_ms);
+    }
+    int count = epoll_wait(epoll_, events, 128, timeout_ms);
+    for (int i = 0; i < count; i++) {
+      Held *held = reinterpret_cast<Held *>(events[i].data.u64 & ~uint64_t{3});
+      switch (static_cast<Source>(events[i].data.u64 & 3)) {
+      case Source::kWake: {
+        uint64_t ignored;
+        (void)!read(wake_, &ignored, sizeof ignored);
+        std::vector<Command> commands;
+        {
+          std::lock_guard<std::mutex> lock(mutex_);
+          commands.swap(queue_);
+        }
+        for (Command &command : commands) serve(command);
+        break;
+      }
+      case Source::kChild: on_child_exit(*held); break;
+      case Source::kControl: on_control(*held); break;
+      case Source::kForeign: on_foreign_exit(*held); break;
+      }
+    }
+    if (!deadlines_.empty()) expire(sys::monotonic_ms());
+    retired_.clear();
+  }
+}
+
+void Watch::serve(Command &command) {
+  Held &held = *command.held;
+  switch (command.type) {
+  case Command::Type::kSpawn: start(command.held); break;
+  case Command::Type::kStop:
+    if (held.kind == Held::Kind::kTree) {
+      corral_stop packet{{CORRAL_PROTOCOL_VERSION, CORRAL_STOP, 0, sizeof packet}, command.signal, 0, command.grace_ms};
+      send_packet(held, &packet, sizeof packet);
+    } else {
+      begin_ladder(held, command.signal, command.grace_ms);
+    }
+    break;
+  case Command::Type::kKill:
+    if (held.kind == Held::Kind::kTree) {
+      corral_header packet{CORRAL_PROTOCOL_VERSION, CORRAL_KILL, 0, sizeof packet};
+      send_packet(held, &packet, sizeof packet);
+    } else {
+      force(held);
+    }
+    break;
+  case Command::Type::kForeign:
+    hold(command.held);
+    add(held.pidfd.load(std::memory_order_relaxed), Source::kForeign, &held);
+    break;
+  case Command::Type::kClose:
+    held.closed = true;
+    for (sys::Fd &pipe : held.pipes) pipe.reset();
+    if (held.kind == Held::Kind::kForeign) {
+      (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
+      release(&held);
+    } else if (held.kind == Held::Kind::kTree) {
+      held.control.reset(); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
+    } else if (held.child_pid == 0) {
+      set_deadline(held, 0);
+      release(&held);
+    } else if (held.request.on_owner_exit == CORRAL_POLICY_STOP && !held.forcing) {
+      begin_ladder(held, held.request.kill_signal, held.request.grace_ms);
+    }
+    break;
+  }
+}
+
+void Watch::add(int fd, Source source, Held *held) {
+  struct epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.u64 = reinterpret_cast<uint64_t>(held) | static_cast<uint64_t>(source);
+  (void)epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+}
+
+void Watch::hold(const std::shared_ptr<Held> &held) { active_.emplace(held.get(), held); }
+
+void Watch::release(Held *held) {
+  auto found = active_.find(held);
+  if (found == active_.end()) return;
+  retired_.push_back(std::move(found->second));
+  active_.erase(found);
+}
+
+// ---- starting ----------------------------------------------------------------------------------------------------------
+
+void Watch::start(const std::shared_ptr<Held> &shared) {
+  Held &held = *shared;
+  if (held.closed) return;
+  sys::Started started;
+  sys::SpawnFailure failure;
+  bool ok = sys::start(held.request, &started, &failure);
+  for (sys::Fd &lent : held.request.lent) lent.reset();
+  // argv and environment are not needed any more, and may be large or secret.
+  for (std::string *text : {&held.request.argv, &held.request.env}) std::string().swap(*text);
+  if (!ok) return fail(held, failure.stage, failure.error);
+
+  hold(shared);
+  held.child_pid = started.pid;
+  if (held.kind == Held::Kind::kTree) {
+    held.child_pidfd = std::move(started.pidfd);
+    held.control = std::move(started.control);
+    for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
+    add(held.child_pidfd.get(), Source::kChild, &held);
+    add(held.control.get(), Source::kControl, &held);
+    return; // the keeper will say `started` or `failed`
+  }
+  int pidfd = started.pidfd.take();
+  held.pid.store(started.pid, std::memory_order_relaxed);
+  held.pidfd.store(pidfd, std::memory_order_release);
+  held.announced = true;
+  Event event(Event::Type::kStarted, held.id);
+  event.pid = started.pid;
+  (void)sys::start_ticks(started.pid, &event.start_ticks); // not reaped yet, so this is our child even if it has exited
+  for (int i = 0; i < 3; i++) event.pipes[i] = std::move(started.pipes[i]);
+  held.environment->post(std::move(event));
+  add(pidfd, Source::kChild, &held);
+  if (held.request.timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + held.request.timeout_ms);
+}
+
+void Watch::fail(Held &held, int stage, int error) {
+  held.announced = held.finished = true;
+  for (sys::Fd &pipe : held.pipes) pipe.reset();
+  Event event(Event::Type::kFailed, held.id);
+  event.stage = stage;
+  event.error = error;
+  held.environment->post(std::move(event));
+}
+
+// ---- ending containment `group` (the ladder of a tree runs in its keeper) -----------------------------------------------
+
+void Watch::begin_ladder(Held &held, int signal, int64_t grace_ms) {
+  if (held.pid.load(std::memory_order_relaxed) == 0) return;
+  if (signal == SIGKILL) return force(held);
+  int64_t deadline_ms = grace_ms < 0 ? 0 : sys::monotonic_ms() + grace_ms;
+  if (held.forcing) { // a ladder is running: it can only get shorter
+    if (deadline_ms != 0 && (held.deadline_ms == 0 || deadline_ms < held.deadline_ms)) set_deadline(held, deadline_ms);
+    return;
+  }
+  (void)Watch::signal(held, signal, true);
+  (void)Watch::signal(held, SIGCONT, true); // a stopped member would keep the signal pending for ever
+  held.forcing = true;
+  set_deadline(held, deadline_ms);
+}
+
+void Watch::force(Held &held) {
+  set_deadline(held, 0);
+  held.forcing = true;
+  if (Watch::signal(held, SIGKILL, true) == 0) held.end_flags |= CORRAL_END_FORCED;
+}
+
+void Watch::set_deadline(Held &held, int64_t deadline_ms) {
+  if (held.deadline_ms != 0) {
+    auto range = deadlines_.equal_range(held.deadline_ms);
+    for (auto at = range.first; at != range.second; ++at) {
+      if (at->second != &held) continue;
+      deadlines_.erase(at);
+      break;
+    }
+  }
+  held.deadline_ms = deadline_ms;
+  if (deadline_ms != 0) deadlines_.emplace(deadline_ms, &held);
+}
+
+void Watch::expire(int64_t now_ms) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ms) {
+    Held &held = *deadlines_.begin()->second;
+    set_deadline(held, 0);
+    if (held.forcing) {
+      force(held);
+      if (held.child_pid == 0) release(&held);
+    } else {
+      held.end_flags |= CORRAL_END_TIMED_OUT;
+      begin_ladder(held, held.request.kill_signal, held.request.grace_ms);
+    }
+  }
+}
+
+// ---- what the kernel and the keepers report ----------------------------------------------------------------------------
+
+void Watch::on_child_exit(Held &held) {
+  if (held.child_pid == 0) return;
+  if (held.kind == Held::Kind::kTree) on_control(held); // what the keeper said before it exited comes first
+  sys::ExitReport report;
+  int reaped;
+  {
+    std::lock_guard<std::mutex> lock(held.reap_mutex);
+    reaped = sys::reap(held.child_pid, sys::Reap::kIfExited, &report);
+    if (reaped == 0) return; // a tracer's wake-up, not an exit
+    if (held.kind == Held::Kind::kGroup) held.reaped = true;
+  }
+  held.child_pid = 0;
+
+  if (held.kind == Held::Kind::kTree) {
+    held.child_pidfd.reset();
+    held.control.reset();
+    if (!held.finished) {
+      if (!held.announced) {
+        fail(held, CORRAL_STAGE_KEEPER, EPIPE);
+      } else {
+        Event event(Event::Type::kLost, held.id);
+        event.status = report.status;
+        held.environment->post(std::move(event));
+      }
+    }
+    release(&held);
+    return;
+  }
+
+  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
+  Event event(Event::Type::kExited, held.id);
+  event.status = report.status;
+  event.flags = held.end_flags;
+  event.elapsed_us = sys::monotonic_us() - held.since_us;
+  event.user_us = report.user_us;
+  event.system_us = report.system_us;
+  event.max_rss_bytes = report.max_rss_bytes;
+  held.environment->post(std::move(event));
+  // A running ladder goes on for the rest of the group: the pidfd still names it (6.9).
+  if (!held.forcing) set_deadline(held, 0);
+  if (held.deadline_ms == 0) release(&held);
+}
+
+void Watch::on_control(Held &held) {
+  alignas(8) char bytes[sizeof(corral_members)];
+  while (held.control) {
+    struct iovec part = {bytes, sizeof bytes};
+    alignas(struct cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
+    struct msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = ancillary;
+    message.msg_controllen = sizeof ancillary;
+    ssize_t size = recvmsg(held.control.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    int passed_fd = -1;
+    if (size > 0) {
+      struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+      if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        memcpy(&passed_fd, CMSG_DATA(header), sizeof passed_fd);
+      }
+    }
+    if (size > 0 && on_packet(held, bytes, static_cast<size_t>(size), passed_fd)) continue;
+    // End of file, or something that is no packet of ours: the keeper's exit will tell.
+    if (passed_fd >= 0 && held.pidfd.load(std::memory_order_relaxed) != passed_fd) (void)::close(passed_fd);
+    held.control.reset();
+  }
+}
+
+bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd) {
+  const auto *header = reinterpret_cast<const corral_header *>(bytes);
+  if (size < sizeof *header || header->version != CORRAL_PROTOCOL_VERSION || header->size != size) return false;
+  switch (header->type) {
+  case CORRAL_STARTED: {
+    if (size != sizeof(corral_started) || held.announced) return false;
+    const auto *packet = reinterpret_cast<const corral_started *>(bytes);
+    held.announced = true;
+    held.pid.store(packet->pid, std::memory_order_relaxed);
+    if (passed_fd < 0) passed_fd = sys::pidfd_open(packet->pid);
+    held.pidfd.store(passed_fd, std::memory_order_release);
+    Event event(Event::Type::kStarted, held.id);
+    event.pid = packet->pid;
+    event.start_ticks = packet->start_ticks;
+    event.keeper_pid = held.child_pid;
+    for (int i = 0; i < 3; i++) event.pipes[i] = std::move(held.pipes[i]);
+    held.environment->post(std::move(event));
+    return true;
+  }
+  case CORRAL_FAILED: {
+    if (size != sizeof(corral_failed) || held.announced) return false;
+    const auto *packet = reinterpret_cast<const corral_failed *>(bytes);
+    fail(held, packet->stage, packet->error);
+    return true;
+  }
+  case CORRAL_EXITED: {
+    if (size != sizeof(corral_exited)) return false;
+    const auto *packet = reinterpret_cast<const corral_exited *>(bytes);
+    Event event(Event::Type::kExited, held.id);
+    event.status = packet->wait_status;
+    event.flags = packet->flags;
+    event.elapsed_us = sys::monotonic_us() - held.since_us;
+    event.user_us = packet->user_us;
+    event.system_us = packet->system_us;
+    event.max_rss_bytes = packet->max_rss_bytes;
+    held.environment->post(std::move(event));
+    return true;
+  }
+  case CORRAL_TERMINATED:
+  case CORRAL_SURVIVORS: {
+    const auto *packet = reinterpret_cast<const corral_members *>(bytes);
+    constexpr size_t head = offsetof(corral_members, members);
+    if (size < head || packet->count > CORRAL_MEMBERS_PER_PACKET || size != head + packet->count * sizeof(corral_member)) return false;
+    Event event(header->type == CORRAL_TERMINATED ? Event::Type::kTerminated : Event::Type::kSurvivors, held.id);
+    event.members.assign(packet->members, packet->members + packet->count);
+    held.environment->post(std::move(event));
+    return true;
+  }
+  case CORRAL_EMPTY: {
+    if (size != sizeof(corral_empty)) return false;
+    const auto *packet = reinterpret_cast<const corral_empty *>(bytes);
+    held.finished = true;
+    Event event(Event::Type::kEmpty, held.id);
+    event.flags = packet->flags;
+    event.duration_us = packet->duration_us;
+    held.environment->post(std::move(event));
+    return true;
+  }
+  default: return false;
+  }
+}
+
+void Watch::on_foreign_exit(Held &held) {
+  int pidfd = held.pidfd.load(std::memory_order_relaxed);
+  if (held.closed || !sys::pidfd_is_dead(pidfd)) return;
+  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
+  Event event(Event::Type::kGone, held.id);
+  event.has_status = sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status) == 0;
+  held.environment->post(std::move(event));
+  release(&held);
+}
+
+} // namespace corral

@@ -1,0 +1,117 @@
+// The watch thread: one for the whole process, started on first use and never ended.
+//
+// It starts every child (so that the JavaScript thread only hands over, and the parent-death signal has a parent thread
+// that lives as long as the process), waits for pidfds and keeper sockets with epoll, reaps exactly what it started, keeps
+// the deadlines of containment `group`, and posts what happened to the environment that asked.
+//
+// Shared between threads: Watch::queue_ (under its mutex) and, of each Held, what is marked so.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "environment.h"
+#include "sys/kernel.h"
+#include "sys/spawn.h"
+
+namespace corral {
+
+// Something a JavaScript handle stands for: a leader of ours, a tree with its keeper, or a foreign process.
+struct Held {
+  enum class Kind { kGroup, kTree, kForeign };
+
+  Held(Kind kind, uint32_t id, std::shared_ptr<Environment> environment)
+      : kind(kind), id(id), environment(std::move(environment)), since_us(sys::monotonic_us()) {}
+
+  const Kind kind;
+  const uint32_t id;
+  const std::shared_ptr<Environment> environment;
+  const int64_t since_us; // when JavaScript handed it over, monotonic
+
+  // The process signals go to: leader or foreign process. Written once before `started` is posted (or before open returns),
+  // read by any thread after it; closed with the object.
+  std::atomic<int> pidfd{-1};
+  std::atomic<int32_t> pid{0};
+  // kGroup: reaping and the group signal of kernels before 6.9 exclude each other, so that a group number can not be
+  // recycled in between.
+  std::mutex reap_mutex;
+  bool reaped = false;
+
+  // Watch thread only.
+  sys::SpawnRequest request;
+  int32_t child_pid = 0;    // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
+  sys::Fd child_pidfd;      // kTree: the keeper's
+  sys::Fd control;          // kTree
+  sys::Fd pipes[3];         // until `started`
+  uint64_t start_ticks = 0; // kForeign
+  bool announced = false;   // `started` or `failed` was posted
+  bool finished = false;    // `empty` or `failed` came from the keeper
+  bool closed = false;      // nobody wants events any more
+  uint32_t end_flags = 0;   // kGroup: enum corral_end
+  int64_t deadline_ms = 0;  // kGroup: next step of the ladder, monotonic; 0 = none
+  bool forcing = false;     // kGroup: the next step is SIGKILL
+
+  ~Held();
+};
+
+class Watch {
+public:
+  static Watch &instance();
+
+  // Any thread; each only queues.
+  void spawn(std::shared_ptr<Held> held);
+  void stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms);
+  void kill(std::shared_ptr<Held> held);
+  void watch_foreign(std::shared_ptr<Held> held);
+  void close(std::shared_ptr<Held> held);
+
+  // Any thread: signals the process or its group, verified through the pidfd. 0 or -errno.
+  static int signal(Held &held, int signal, bool group);
+
+private:
+  struct Command {
+    enum class Type { kSpawn, kStop, kKill, kForeign, kClose } type;
+    std::shared_ptr<Held> held;
+    int signal = 0;
+    int64_t grace_ms = 0;
+  };
+  // What an epoll entry means; the low bits of its data, the rest is the slot of the Held.
+  enum class Source : uint64_t { kWake = 0, kChild = 1, kControl = 2, kForeign = 3 };
+
+  Watch() = default;
+  void push(Command &&command);
+  static void *main(void *self);
+  void run();
+  void serve(Command &command);
+  void add(int fd, Source source, Held *held);
+  void hold(const std::shared_ptr<Held> &held);
+  void release(Held *held);
+
+  void start(const std::shared_ptr<Held> &held);
+  void fail(Held &held, int stage, int error);
+  void begin_ladder(Held &held, int signal, int64_t grace_ms);
+  void force(Held &held);
+  void set_deadline(Held &held, int64_t deadline_ms);
+  void expire(int64_t now_ms);
+  void on_child_exit(Held &held);
+  void on_control(Held &held);
+  bool on_packet(Held &held, const char *bytes, size_t size, int passed_fd);
+  void on_foreign_exit(Held &held);
+
+  std::mutex mutex_;
+  std::vector<Command> queue_; // guarded by mutex_
+  bool started_ = false;       // guarded by mutex_
+
+  int epoll_ = -1, wake_ = -1;
+  std::unordered_map<Held *, std::shared_ptr<Held>> active_;
+  std::vector<std::shared_ptr<Held>> retired_; // kept until the batch of epoll events that may name them is done
+  std::multimap<int64_t, Held *> deadlines_;
+};
+
+} // namespace corral

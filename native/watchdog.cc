@@ -1,0 +1,115 @@
+#include "watchdog.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <mutex>
+
+#include "sys/kernel.h"
+
+namespace corral::watchdog {
+
+namespace {
+
+struct State {
+  std::mutex mutex;
+  bool armed = false, fired = false;
+  int64_t deadline_ms = 0; // monotonic
+  int fd = 1, exit_code = 0;
+  std::string text;
+  int wake = -1; // eventfd; also tells that the thread runs
+};
+
+State &state() {
+  static State *one = new State(); // never destroyed: the thread outlives static destruction
+  return *one;
+}
+
+void write_all(int fd, const std::string &text) {
+  size_t done = 0;
+  while (done < text.size()) {
+    ssize_t written = write(fd, text.data() + done, text.size() - done);
+    if (written > 0) {
+      done += static_cast<size_t>(written);
+    } else if (errno == EAGAIN) {
+      struct pollfd entry = {fd, POLLOUT, 0};
+      if (poll(&entry, 1, 100) <= 0) return; // a reader that does not read must not keep us
+    } else if (errno != EINTR) {
+      return;
+    }
+  }
+}
+
+void *run(void *) {
+  State &s = state();
+  for (;;) {
+    int timeout_ms = -1;
+    {
+      std::lock_guard<std::mutex> lock(s.mutex);
+      if (s.armed) {
+        int64_t wait_ms = s.deadline_ms - sys::monotonic_ms();
+        if (wait_ms <= 0) {
+          s.fired = true;
+          write_all(s.fd, s.text);
+          _exit(s.exit_code);
+        }
+        timeout_ms = wait_ms > 60000 ? 60000 : static_cast<int>(wait_ms);
+      }
+    }
+    struct pollfd entry = {s.wake, POLLIN, 0};
+    if (poll(&entry, 1, timeout_ms) > 0) {
+      uint64_t ignored;
+      (void)!read(s.wake, &ignored, sizeof ignored);
+    }
+  }
+  return nullptr;
+}
+
+} // namespace
+
+int arm(int64_t deadline_ms, int fd, std::string text, int exit_code) {
+  State &s = state();
+  std::lock_guard<std::mutex> lock(s.mutex);
+  s.armed = true;
+  s.deadline_ms = sys::monotonic_ms() + deadline_ms;
+  s.fd = fd;
+  s.text = std::move(text);
+  s.exit_code = exit_code;
+  if (s.wake >= 0) {
+    uint64_t one = 1;
+    (void)!write(s.wake, &one, sizeof one);
+    return 0;
+  }
+  s.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (s.wake < 0) return -errno;
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  (void)pthread_attr_init(&attributes);
+  (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  (void)pthread_attr_setstacksize(&attributes, 128 * 1024);
+  pthread_t thread;
+  int error = pthread_create(&thread, &attributes, run, nullptr);
+  (void)pthread_attr_destroy(&attributes);
+  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    (void)close(s.wake);
+    s.wake = -1;
+    s.armed = false;
+  }
+  return -error;
+}
+
+bool disarm() {
+  State &s = state();
+  std::lock_guard<std::mutex> lock(s.mutex);
+  s.armed = false;
+  return !s.fired;
+}
+
+} // namespace corral::watchdog
