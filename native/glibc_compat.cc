@@ -11,5 +11,7 @@ __attribute__((visibility("hidden"))) char __libc_single_threaded = 0;
 [[noreturn]] __attribute__((visibility("hidden"))) void
 corral_throw_bad_array_new_length() __asm__("_ZSt28__throw_bad_array_new_lengthv");
 
-void corral_throw_bad_array_new_length() { std::abort(); }
+void corral_throw_bad_array_new_length() {
+  std::abort();
+}
 }
