@@ -23,7 +23,16 @@ export default defineConfig({
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
       { extends: true, test: { name: 'native', include: ['test/native/**/*.test.ts'], ...contained } },
       { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...contained } },
-      { extends: true, test: { name: 'package', include: ['test/package/**/*.test.ts'], fileParallelism: false, testTimeout: 180_000, hookTimeout: 180_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'package',
+          include: ['test/package/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
     ],
   },
 });

@@ -4,7 +4,18 @@
  * Must not be started by hand: it relies on the namespace around it.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -77,7 +88,9 @@ function leftoverProcesses() {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
       const [state, ppid, pgid, sid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       const args = readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-      lines.push(`process ${name} (state ${state}, parent ${ppid}, group ${pgid}, session ${sid}): ${args || stat.slice(0, stat.lastIndexOf(')') + 1)}`);
+      lines.push(
+        `process ${name} (state ${state}, parent ${ppid}, group ${pgid}, session ${sid}): ${args || stat.slice(0, stat.lastIndexOf(')') + 1)}`,
+      );
     } catch {
       // Ended while we looked.
     }
@@ -85,7 +98,8 @@ function leftoverProcesses() {
   return lines;
 }
 
-const leftoverFiles = () => readdirSync(process.env.TMPDIR, { recursive: true }).map((name) => `file ${path.join(process.env.TMPDIR, name)}`);
+const leftoverFiles = () =>
+  readdirSync(process.env.TMPDIR, { recursive: true }).map((name) => `file ${path.join(process.env.TMPDIR, name)}`);
 
 async function leftovers() {
   const deadline = performance.now() + SETTLE_MS;

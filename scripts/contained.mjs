@@ -20,7 +20,8 @@ export const NOT_ALLOWED = 125;
 const INIT = ['sh', '-c', '"$@"; exit $?', 'corral-contained-init'];
 
 /** What a developer's or a CI machine may have set and what would change the outcome of a test. */
-const FOREIGN = /^(CORRAL_(?!TEST_|NATIVE_PATH$)|CLAUDE|CODEX_|GEMINI_|CURSOR_|COPILOT_|MOAI|XDG_|NODE_OPTIONS$|NODE_COMPILE_CACHE$|VITEST)/;
+const FOREIGN =
+  /^(CORRAL_(?!TEST_|NATIVE_PATH$)|CLAUDE|CODEX_|GEMINI_|CURSOR_|COPILOT_|MOAI|XDG_|NODE_OPTIONS$|NODE_COMPILE_CACHE$|VITEST)/;
 
 /**
  * How a namespace can be made here, as the beginning of a command line; undefined when the machine forbids it.

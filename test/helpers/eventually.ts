@@ -20,7 +20,9 @@ export async function eventually<T>(predicate: () => T | Promise<T>, deadlineMs 
       last = error;
     }
     if (performance.now() >= deadline) {
-      throw new Error(`not within ${deadlineMs} ms: ${what} (last: ${last instanceof Error ? last.message : String(last)})`, { cause: last });
+      throw new Error(`not within ${deadlineMs} ms: ${what} (last: ${last instanceof Error ? last.message : String(last)})`, {
+        cause: last,
+      });
     }
     await delay(POLL_MS);
   }

@@ -5,8 +5,8 @@
 import { promises as fs } from 'node:fs';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { contained } from './contained.js';
-import { allProcesses, describeProcess, isAlive, openFiles, type ProcStat, threads } from './proc.js';
 import { eventually } from './eventually.js';
+import { allProcesses, describeProcess, isAlive, openFiles, type ProcStat, threads } from './proc.js';
 
 contained();
 
