@@ -1,0 +1,563 @@
+#include "proc_scan.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "fd.h"
+
+namespace corral::sys {
+
+const ColumnType kColumnTypes[kColumnCount] = {
+    {"pid", Element::kInt32, 0},
+    {"startTicks", Element::kUint64, 0},
+    {"ppid", Element::kInt32, kFieldStat},
+    {"pgid", Element::kInt32, kFieldStat},
+    {"sid", Element::kInt32, kFieldStat},
+    {"tty", Element::kInt32, kFieldStat},
+    {"state", Element::kUint8, kFieldStat},
+    {"cpuTicks", Element::kDouble, kFieldStat},
+    {"childCpuTicks", Element::kDouble, kFieldStat},
+    {"rssPages", Element::kDouble, kFieldStat},
+    {"threads", Element::kInt32, kFieldStat},
+    {"flags", Element::kUint32, kFieldStat},
+    {"name", Element::kText, kFieldStat},
+    {"uid", Element::kUint32, kFieldUid},
+    {"args", Element::kText, kFieldArgs},
+    {"cwd", Element::kText, kFieldCwd},
+    {"exe", Element::kText, kFieldExe},
+    {"env", Element::kText, kFieldEnv},
+    {"cgroup", Element::kText, kFieldCgroup},
+    {"unread", Element::kUint8, 0},
+    {"text", Element::kUint8, 0},
+};
+
+namespace {
+
+constexpr size_t kMaxFile = 2u << 20;   // of one file of one process
+constexpr size_t kMaxText = 256u << 20; // of all together
+constexpr size_t kReadRoom = 4096;      // at least this much is offered to read(2), so that one call nearly always does
+constexpr size_t kListing = 64 * 1024;
+
+// A malloc'ed array that grows; false means out of memory and leaves it as it was.
+template <typename T> class Buffer {
+public:
+  Buffer() = default;
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  ~Buffer() { free(data); }
+
+  bool reserve(size_t more) {
+    if (capacity - size >= more) return true;
+    size_t wanted = std::max({capacity * 2, size + more, size_t{64}});
+    auto *grown = static_cast<T *>(realloc(data, wanted * sizeof(T)));
+    if (grown == nullptr) return false;
+    data = grown;
+    capacity = wanted;
+    return true;
+  }
+
+  T *data = nullptr;
+  size_t size = 0, capacity = 0;
+};
+
+// Strings of a process besides its name, in the order in which they are read: last what lies in the memory of the
+// process, for that can block.
+constexpr Column kStrings[] = {kColumnCwd, kColumnExe, kColumnCgroup, kColumnArgs, kColumnEnv};
+constexpr size_t kStringCount = sizeof kStrings / sizeof kStrings[0];
+
+struct Row {
+  StatRow stat;
+  uint32_t uid = 0;
+  uint32_t sizes[kStringCount] = {}; // of kStrings, one after the other in Reader::text
+  uint8_t unread = 0;
+};
+
+bool is_gone(int error) {
+  return error == -ESRCH || error == -ENOENT;
+}
+
+// Shortage is our trouble, not a property of the process read from: it ends the scan instead of passing for "unread".
+bool is_shortage(int error) {
+  return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
+int open_at(int directory, const char *path, int flags) {
+  int fd;
+  do fd = openat(directory, path, flags | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  return fd < 0 ? -errno : fd;
+}
+
+ssize_t read_some(int fd, char *to, size_t size) {
+  ssize_t got;
+  do got = read(fd, to, size);
+  while (got < 0 && errno == EINTR);
+  return got < 0 ? -errno : got;
+}
+
+// "PID/file" or "/proc/PID/file", with the pid written once for all files of a process.
+class Path {
+public:
+  explicit Path(int32_t pid, bool absolute = false) {
+    if (absolute) {
+      memcpy(path_, kProc, sizeof kProc);
+      size_ = sizeof kProc;
+    }
+    char digits[10];
+    size_t count = 0;
+    for (auto rest = static_cast<uint32_t>(pid); rest != 0; rest /= 10)
+      digits[count++] = static_cast<char>('0' + rest % 10);
+    while (count > 0) path_[size_++] = digits[--count];
+    path_[size_] = '\0';
+  }
+
+  const char *directory() {
+    path_[size_] = '\0';
+    return path_;
+  }
+
+  template <size_t N> const char *file(const char (&name)[N]) {
+    static_assert(N <= kLongestName);
+    path_[size_] = '/';
+    memcpy(path_ + size_ + 1, name, N);
+    return path_;
+  }
+
+private:
+  static constexpr char kProc[] = {'/', 'p', 'r', 'o', 'c', '/'};
+  static constexpr size_t kLongestName = 8; // "environ" and "cmdline", with the end
+  char path_[sizeof kProc + 10 + 1 + kLongestName];
+  size_t size_ = 0;
+};
+
+// Reads stat from a descriptor of it. 0, -ESRCH for what has ended, -EBADMSG for what we do not understand.
+int read_stat_row(int fd, int32_t pid, StatRow *ret_row) {
+  char line[2048]; // 52 fields of at most 20 digits, and the name
+  ssize_t size = read_some(fd, line, sizeof line);
+  if (size < 0) return is_gone(static_cast<int>(size)) ? -ESRCH : static_cast<int>(size);
+  StatRow row;
+  if (!parse_stat(line, static_cast<size_t>(size), &row) || row.pid != pid) return -EBADMSG;
+  // A process whose parent has reaped it while we read: group and session are -1 (dangerous in the hands of kill(2)),
+  // or state X.
+  if (row.pgid < 0 || row.sid < 0 || row.state == 'X' || row.state == 'x') return -ESRCH;
+  *ret_row = row;
+  return 0;
+}
+
+// What one pass over some pids has found.
+class Reader {
+public:
+  Reader(int proc, const ScanRequest &request) : proc_(proc), request_(request) {}
+
+  // 0 when the process has a row or needs none; -errno ends the scan.
+  int add(int32_t pid) {
+    if (!rows.reserve(1)) return failed("malloc", -ENOMEM);
+    Path path(pid);
+    Row row;
+    row.stat.pid = pid;
+
+    const size_t text_before = text.size;
+    const timespec started = coarse_now();
+    const int fd = open_at(proc_, path.file("stat"), O_RDONLY);
+    if (is_gone(fd)) return 0;
+    if (is_shortage(fd)) return failed("open", fd);
+    const Fd stat(fd);
+    int error = stat ? read_stat_row(stat.get(), pid, &row.stat) : fd;
+    if (error == -ESRCH) return 0;
+    if (is_shortage(error)) return failed("read", error);
+    if (error < 0) {
+      row.stat = StatRow();
+      row.stat.pid = pid;
+      row.stat.start_ticks = UINT64_MAX;
+      row.unread = kFieldStat;
+    } else if (!is_member(row.stat)) {
+      return 0;
+    }
+
+    if ((request_.fields & ~uint32_t{kFieldStat}) != 0) {
+      if (error = read_rest(&path, &row); error < 0) return error;
+      if (stat && ticked_since(started) && !still_that_process(stat.get())) {
+        text.size = text_before;
+        return 0;
+      }
+    }
+    rows.data[rows.size++] = row;
+    return 0;
+  }
+
+  const char *failed_call() const { return failed_call_; }
+
+  Buffer<Row> rows;
+  Buffer<char> text;
+
+private:
+  int failed(const char *call, int error) {
+    failed_call_ = call;
+    return error;
+  }
+
+  // Asked again although getpgid has been: it may have moved to another group since.
+  bool is_member(const StatRow &stat) const {
+    return (request_.pgid == 0 || stat.pgid == request_.pgid) && (request_.sid == 0 || stat.sid == request_.sid);
+  }
+
+  // The files of one process are opened by pid, one after the other, and the pid could be given to another process in
+  // between. For that the whole pid space has to be used up first, which takes far longer than a clock tick; so only a
+  // row during which the clock has ticked (we were preempted, or a read blocked) has to be checked. A descriptor of
+  // /proc/PID/stat is bound to the process, not to the number: as long as it can be read the number was not free.
+  bool still_that_process(int stat) const {
+    char byte;
+    ssize_t got;
+    do got = pread(stat, &byte, 1, 0);
+    while (got < 0 && errno == EINTR);
+    return got == 1;
+  }
+
+  static timespec coarse_now() {
+    timespec now = {};
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now;
+  }
+
+  static bool ticked_since(const timespec &then) {
+    timespec now = coarse_now();
+    return now.tv_nsec != then.tv_nsec || now.tv_sec != then.tv_sec;
+  }
+
+  int read_rest(Path *path, Row *row) {
+    if ((request_.fields & kFieldUid) != 0) {
+      struct stat owner;
+      // Raw: fstatat is a symbol of glibc 2.33. The structure is the kernel's on the 64-bit architectures we support.
+      if (syscall(SYS_newfstatat, proc_, path->directory(), &owner, 0) == 0) {
+        row->uid = owner.st_uid;
+      } else {
+        row->unread |= kFieldUid;
+      }
+    }
+    for (size_t i = 0; i < kStringCount; i++) {
+      const ColumnType &type = kColumnTypes[kStrings[i]];
+      if ((request_.fields & type.field) == 0) continue;
+      const size_t before = text.size;
+      const int error = append(kStrings[i], path);
+      if (is_shortage(error)) return error;
+      if (error < 0) row->unread |= type.field;
+      row->sizes[i] = static_cast<uint32_t>(text.size - before);
+      if (kStrings[i] == kColumnArgs && row->sizes[i] == 0 && row->stat.state != 'Z' &&
+          (row->stat.flags & kKernelThread) == 0) {
+        row->unread |= type.field;
+      }
+    }
+    return 0;
+  }
+
+  int append(Column column, Path *path) {
+    switch (column) {
+    case kColumnArgs:
+      return append_file(path->file("cmdline"));
+    case kColumnEnv:
+      return append_file(path->file("environ"));
+    case kColumnCgroup:
+      return append_file(path->file("cgroup"));
+    case kColumnCwd:
+      return append_link(path->file("cwd"));
+    default:
+      return append_link(path->file("exe"));
+    }
+  }
+
+  // Appends a whole file; -EFBIG when it is longer than we take, with its beginning appended.
+  int append_file(const char *path) {
+    const int opened = open_at(proc_, path, O_RDONLY);
+    if (opened < 0) return failed("open", opened);
+    const Fd fd(opened);
+    const size_t start = text.size, limit = std::min(start + kMaxFile, kMaxText);
+    for (;;) {
+      if (text.size >= limit) return failed("read", -EFBIG);
+      if (!text.reserve(kReadRoom)) return failed("malloc", -ENOMEM);
+      const size_t room = std::min(text.capacity, limit) - text.size;
+      const ssize_t got = read_some(fd.get(), text.data + text.size, room);
+      if (got < 0) {
+        text.size = start;
+        return failed("read", static_cast<int>(got));
+      }
+      text.size += static_cast<size_t>(got);
+      if (static_cast<size_t>(got) < room) return 0; // these files give all they have at once
+    }
+  }
+
+  int append_link(const char *path) {
+    if (text.size + kReadRoom > kMaxText) return failed("readlink", -EFBIG);
+    if (!text.reserve(kReadRoom)) return failed("malloc", -ENOMEM);
+    const ssize_t got = readlinkat(proc_, path, text.data + text.size, kReadRoom); // the kernel uses one page
+    if (got < 0) return failed("readlink", -errno);
+    text.size += static_cast<size_t>(got);
+    return 0;
+  }
+
+  const int proc_;
+  const ScanRequest &request_;
+  const char *failed_call_ = "";
+};
+
+// Opens /proc and makes sure that its numbers are the ones getpid and kill use.
+int open_proc(Fd *ret_proc, const char **ret_syscall) {
+  *ret_syscall = "open";
+  const int opened = open_at(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY);
+  if (opened < 0) return opened;
+  Fd proc(opened);
+  *ret_syscall = "readlink";
+  char self[16];
+  const ssize_t size = readlinkat(proc.get(), "self", self, sizeof self - 1);
+  if (size < 0 && errno != ENOENT) return -errno;
+  if (size > 0) self[size] = '\0';
+  if (size <= 0 || parse_pid(self) != getpid()) return -EXDEV;
+  *ret_proc = std::move(proc);
+  return 0;
+}
+
+int list_pids(int proc, Buffer<int32_t> *pids, const char **ret_syscall) {
+  // struct linux_dirent64: inode, offset, length of the entry, type, name.
+  constexpr size_t kLength = 16, kName = 19;
+  Buffer<char> listing;
+  *ret_syscall = "malloc";
+  if (!listing.reserve(kListing)) return -ENOMEM;
+  for (;;) {
+    const long size = syscall(SYS_getdents64, proc, listing.data, kListing);
+    if (size < 0 && errno == EINTR) continue;
+    *ret_syscall = "getdents64";
+    if (size < 0) return -errno;
+    if (size == 0) return 0;
+    for (size_t at = 0; at < static_cast<size_t>(size);) {
+      const char *entry = listing.data + at;
+      uint16_t length;
+      memcpy(&length, entry + kLength, sizeof length);
+      at += length;
+      const int32_t pid = parse_pid(entry + kName);
+      if (pid == 0) continue;
+      *ret_syscall = "malloc";
+      if (!pids->reserve(1)) return -ENOMEM;
+      pids->data[pids->size++] = pid;
+    }
+  }
+}
+
+// The kernel answers to the id of any thread as if it were a process; tgkill(2) with signal 0 tells them apart.
+bool is_secondary_thread(int32_t pid) {
+  return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH;
+}
+
+int take_pids(const std::vector<int32_t> &wanted, Buffer<int32_t> *pids) {
+  if (!pids->reserve(wanted.size())) return -ENOMEM;
+  for (int32_t pid : wanted) {
+    if (pid > 0 && !is_secondary_thread(pid)) pids->data[pids->size++] = pid;
+  }
+  std::sort(pids->data, pids->data + pids->size);
+  pids->size = static_cast<size_t>(std::unique(pids->data, pids->data + pids->size) - pids->data);
+  return 0;
+}
+
+// Drops who is surely not a member, ten times cheaper than by reading stat. Where a security module refuses the
+// question the process stays, and its stat decides.
+void keep_members(const ScanRequest &request, Buffer<int32_t> *pids) {
+  const auto differs = [](int32_t id, int32_t wanted) { return id < 0 ? errno == ESRCH : id != wanted; };
+  size_t kept = 0;
+  for (size_t i = 0; i < pids->size; i++) {
+    const int32_t pid = pids->data[i];
+    if (request.pgid != 0 && differs(getpgid(pid), request.pgid)) continue;
+    if (request.sid != 0 && differs(getsid(pid), request.sid)) continue;
+    pids->data[kept++] = pid;
+  }
+  pids->size = kept;
+}
+
+} // namespace
+
+// Turns rows into columns, in one block of exactly the right size.
+class TableBuilder {
+public:
+  TableBuilder(uint32_t fields, const Reader &reader, ScanTable *table)
+      : fields_(fields), reader_(reader), table_(table) {}
+
+  // -ENOMEM, with the table untouched.
+  int build() {
+    if (!layout()) return -ENOMEM;
+    fill<int32_t>(kColumnPid, [](const Row &row) { return row.stat.pid; });
+    fill<uint64_t>(kColumnStartTicks, [](const Row &row) { return row.stat.start_ticks; });
+    fill<int32_t>(kColumnPpid, [](const Row &row) { return row.stat.ppid; });
+    fill<int32_t>(kColumnPgid, [](const Row &row) { return row.stat.pgid; });
+    fill<int32_t>(kColumnSid, [](const Row &row) { return row.stat.sid; });
+    fill<int32_t>(kColumnTty, [](const Row &row) { return row.stat.tty; });
+    fill<uint8_t>(kColumnState, [](const Row &row) { return static_cast<uint8_t>(row.stat.state); });
+    fill<double>(kColumnCpuTicks, [](const Row &row) { return row.stat.cpu_ticks; });
+    fill<double>(kColumnChildCpuTicks, [](const Row &row) { return row.stat.child_cpu_ticks; });
+    fill<double>(kColumnRssPages, [](const Row &row) { return row.stat.rss_pages; });
+    fill<int32_t>(kColumnThreads, [](const Row &row) { return row.stat.threads; });
+    fill<uint32_t>(kColumnFlags, [](const Row &row) { return row.stat.flags; });
+    fill<uint32_t>(kColumnUid, [](const Row &row) { return row.uid; });
+    fill<uint8_t>(kColumnUnread, [](const Row &row) { return row.unread; });
+    fill_names();
+    for (size_t i = 0; i < kStringCount; i++) fill_strings(i);
+    return 0;
+  }
+
+private:
+  bool layout() {
+    const size_t count = reader_.rows.size;
+    size_t text_size = reader_.text.size;
+    if ((fields_ & kFieldStat) != 0) {
+      for (size_t i = 0; i < count; i++) text_size += reader_.rows.data[i].stat.name_size;
+    }
+    size_t size = 0;
+    ScanTable::Slice slices[kColumnCount];
+    for (size_t i = 0; i < kColumnCount; i++) {
+      const ColumnType &type = kColumnTypes[i];
+      if (type.field != 0 && (fields_ & type.field) == 0) continue;
+      slices[i].present = true;
+      slices[i].offset = size;
+      slices[i].length = i == kColumnText ? text_size : type.element == Element::kText ? count + 1 : count;
+      size += (slices[i].length * width(type.element) + 7) & ~size_t{7};
+    }
+    auto *block = static_cast<unsigned char *>(malloc(size > 0 ? size : 1));
+    if (block == nullptr) return false;
+    free(table_->block_);
+    table_->block_ = block;
+    table_->block_size_ = size;
+    table_->count = static_cast<uint32_t>(count);
+    memset(block, 0, size); // the gaps between columns reach JavaScript too
+    memcpy(table_->columns, slices, sizeof slices);
+    return true;
+  }
+
+  static size_t width(Element element) {
+    switch (element) {
+    case Element::kUint8:
+      return 1;
+    case Element::kUint64:
+    case Element::kDouble:
+      return 8;
+    default:
+      return 4;
+    }
+  }
+
+  template <typename T> T *at(Column column) { return const_cast<T *>(table_->column<T>(column)); }
+
+  template <typename T, typename Value> void fill(Column column, Value value) {
+    T *to = at<T>(column);
+    if (to == nullptr) return;
+    for (size_t i = 0; i < reader_.rows.size; i++) to[i] = value(reader_.rows.data[i]);
+  }
+
+  void fill_names() {
+    auto *offsets = at<uint32_t>(kColumnName);
+    if (offsets == nullptr) return;
+    for (size_t i = 0; i < reader_.rows.size; i++) {
+      const StatRow &stat = reader_.rows.data[i].stat;
+      offsets[i] = text_used_;
+      put_text(stat.name, stat.name_size);
+    }
+    offsets[reader_.rows.size] = text_used_;
+  }
+
+  void fill_strings(size_t string) {
+    auto *offsets = at<uint32_t>(kStrings[string]);
+    if (offsets == nullptr) return;
+    const char *from = reader_.text.data;
+    for (size_t i = 0; i < reader_.rows.size; i++) {
+      const Row &row = reader_.rows.data[i];
+      offsets[i] = text_used_;
+      for (size_t k = 0; k < kStringCount; k++) {
+        if (k == string) put_text(from, row.sizes[k]);
+        from += row.sizes[k];
+      }
+    }
+    offsets[reader_.rows.size] = text_used_;
+  }
+
+  void put_text(const char *from, size_t size) {
+    if (size == 0) return;
+    memcpy(at<char>(kColumnText) + text_used_, from, size);
+    text_used_ += static_cast<uint32_t>(size);
+  }
+
+  const uint32_t fields_;
+  const Reader &reader_;
+  ScanTable *table_;
+  uint32_t text_used_ = 0;
+};
+
+ScanTable::ScanTable(ScanTable &&other) noexcept {
+  *this = std::move(other);
+}
+
+ScanTable &ScanTable::operator=(ScanTable &&other) noexcept {
+  if (this == &other) return *this;
+  free(block_);
+  count = std::exchange(other.count, 0);
+  now_ticks = other.now_ticks;
+  now_ms = other.now_ms;
+  memcpy(columns, other.columns, sizeof columns);
+  for (Slice &slice : other.columns) slice = Slice();
+  block_ = std::exchange(other.block_, nullptr);
+  block_size_ = std::exchange(other.block_size_, 0);
+  return *this;
+}
+
+ScanTable::~ScanTable() {
+  free(block_);
+}
+
+int scan(const ScanRequest &request, ScanTable *ret_table, const char **ret_syscall) {
+  ScanTable table;
+  table.now_ticks = boottime_ticks();
+  timespec now;
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  table.now_ms = static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+
+  Fd proc;
+  if (int error = open_proc(&proc, ret_syscall); error < 0) return error;
+
+  Buffer<int32_t> pids;
+  *ret_syscall = "malloc";
+  int error = request.by_pid ? take_pids(request.pids, &pids) : list_pids(proc.get(), &pids, ret_syscall);
+  if (error < 0) return error;
+  if (request.pgid != 0 || request.sid != 0) keep_members(request, &pids);
+
+  Reader reader(proc.get(), request);
+  for (size_t i = 0; i < pids.size; i++) {
+    if (error = reader.add(pids.data[i]); error < 0) {
+      *ret_syscall = reader.failed_call();
+      return error;
+    }
+  }
+  *ret_syscall = "malloc";
+  if (error = TableBuilder(request.fields, reader, &table).build(); error < 0) return error;
+  *ret_table = std::move(table);
+  return 0;
+}
+
+int read_stat(int proc_fd, int32_t pid, StatRow *ret_row) {
+  if (pid <= 0) return -ESRCH;
+  const bool by_path = proc_fd < 0;
+  const int opened = open_at(by_path ? AT_FDCWD : proc_fd, Path(pid, by_path).file("stat"), O_RDONLY);
+  if (opened < 0) return is_gone(opened) ? -ESRCH : opened;
+  const Fd fd(opened);
+  return read_stat_row(fd.get(), pid, ret_row);
+}
+
+int64_t boottime_ticks() {
+  timespec now;
+  (void)clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<int64_t>(now.tv_sec) * 100 + now.tv_nsec / 10000000;
+}
+
+} // namespace corral::sys
