@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/convert.cc",
         "native/environment.cc",
+        "native/glibc_compat.cc",
         "native/watch.cc",
         "native/watchdog.cc",
         "native/sys/child_setup.c",
@@ -42,12 +43,12 @@
           "action": ["node", "scripts/embed-keeper.mjs", "<(SHARED_INTERMEDIATE_DIR)/keeper_elf.inc"]
         }
       ],
-      "cflags": ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type", "-Os", "-ffunction-sections", "-fdata-sections", "-fstack-protector-strong"],
+      "cflags": ["-include", "<(module_root_dir)/native/glibc_compat.h", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type", "-Os", "-ffunction-sections", "-fdata-sections", "-fstack-protector-strong"],
       "cflags!": ["-O3", "-fno-omit-frame-pointer"],
       "cflags_c": ["-std=c11", "-fvisibility=hidden"],
       "cflags_cc": ["-std=c++17", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-fno-exceptions", "-fno-rtti"],
       "cflags_cc!": ["-std=gnu++20", "-std=gnu++17"],
-      "ldflags": ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now", "-Wl,-z,nodelete", "-Wl,--exclude-libs,ALL"]
+      "ldflags": ["-Wl,--gc-sections", "-Wl,-z,relro,-z,now", "-Wl,-z,nodelete", "-Wl,--version-script=<(module_root_dir)/native/exports.map"]
     }
   ]
 }

@@ -45,7 +45,7 @@ void spawn(const Napi::CallbackInfo &info) {
   sys::SpawnRequest request;
   if (!convert::spawn_request(info.Env(), info[0], &id, &request)) return;
   auto kind = request.containment == sys::Containment::kTree ? Held::Kind::kTree : Held::Kind::kGroup;
-  auto held = std::make_shared<Held>(kind, id, self.shared_from_this());
+  auto held = std::shared_ptr<Held>(new Held(kind, id, self.shared_from_this()));
   held->request = std::move(request);
   self.held[id] = held;
   Watch::instance().spawn(std::move(held));
@@ -74,7 +74,7 @@ Napi::Value open(const Napi::CallbackInfo &info) {
   // kill(2) gives 0, -1 and negative numbers a meaning; nothing here ever does.
   int error = pid <= 0 ? -EINVAL : sys::open_process(pid, expected, &pidfd, &ticks);
   if (error == 0) {
-    auto held = std::make_shared<Held>(Held::Kind::kForeign, id, self.shared_from_this());
+    auto held = std::shared_ptr<Held>(new Held(Held::Kind::kForeign, id, self.shared_from_this()));
     held->pid.store(pid, std::memory_order_relaxed);
     held->start_ticks = ticks;
     held->pidfd.store(pidfd.take(), std::memory_order_release);
@@ -183,7 +183,7 @@ void watchdog_arm(const Napi::CallbackInfo &info) {
 Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) { return Napi::Boolean::New(info.Env(), watchdog::disarm()); }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto *state = new State(std::make_shared<Environment>());
+  auto *state = new State(new Environment());
   env.AddCleanupHook([](State *ending) { delete ending; }, state); // after Environment::shut, whose hook is newer
   const auto add = [&](const char *name, auto function) { exports.Set(name, Napi::Function::New(env, function, name, state)); };
   add("listen", listen);

@@ -64,9 +64,9 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
   // a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a zombie.
   char path[32];
   (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
-  struct stat owner;
+  struct statx owner; // stat(2) would need glibc 2.33
   StatRow row;
-  if (stat(path, &owner) < 0 || (geteuid() != 0 && owner.st_uid != geteuid())) return -ENODATA;
+  if (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || (geteuid() != 0 && owner.stx_uid != geteuid())) return -ENODATA;
   if (read_stat(-1, pid, &row) < 0 || row.start_ticks != ticks || row.state != 'Z') {
     return pidfd_exit_status(pidfd, ret_status) == 0 ? 0 : -ENODATA; // reaped in between
   }
