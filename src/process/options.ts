@@ -1,0 +1,299 @@
+/**
+ * Checks what a caller asks for and turns it into the request the addon understands. Every refusal names the option, what was
+ * expected and what came; nothing is started by then. Decides nothing about processes.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { invalidArgument } from '../errors.js';
+import {
+  CONTAIN_GROUP,
+  CONTAIN_TREE,
+  type ChildSettings,
+  NEVER,
+  native,
+  POLICY_LEAVE,
+  POLICY_STOP,
+  POLICY_WAIT,
+  type SpawnRequest,
+  STDIO_IGNORE,
+  STDIO_PIPE,
+} from '../native.js';
+import { checkDelay, checkOptions, terminationSettings } from '../tree/options.js';
+import type { Containment, SpawnOptions, TerminationOptions } from '../types.js';
+import { environmentOf, newTreeId } from './environment.js';
+
+/** How a tree is asked to end, and when it is made to. */
+export interface Termination {
+  killSignal: number;
+  /** Between killSignal and SIGKILL; NEVER = no SIGKILL. */
+  graceMs: number;
+  abort: AbortSignal | undefined;
+}
+
+export interface SpawnPlan {
+  /** Complete but for the id. */
+  request: SpawnRequest;
+  treeId: string;
+  containment: Containment;
+  /** Why `containment` is less than what was asked for; null when it is not. */
+  containmentReason: string | null;
+  onLeaderExit: 'stop' | 'wait' | 'leave';
+  termination: Termination;
+  /** Streams of the caller without a descriptor of their own: a pipe is made and joined to them. */
+  source: Readable | undefined;
+  stdoutTarget: Writable | undefined;
+  stderrTarget: Writable | undefined;
+  labels: Record<string, string>;
+}
+
+const CONTAINMENTS = ['group', 'tree', 'cgroup'] as const;
+const LEADER_POLICIES = ['stop', 'wait', 'leave'] as const;
+const OWNER_POLICIES = ['stop', 'leave'] as const;
+const POLICIES = { stop: POLICY_STOP, wait: POLICY_WAIT, leave: POLICY_LEAVE } as const;
+
+/** RLIMIT_* of Linux (x86-64, arm64), getrlimit(2). */
+const LIMITS = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
+const MAX_GROUPS = 256;
+
+const TERMINATION_OPTIONS = ['killSignal', 'forceKillAfterDelay', 'signal'] as const;
+export const SPAWN_OPTIONS = [
+  ...['cwd', 'env', 'inheritEnv', 'argv0', 'stdin', 'stdout', 'stderr', 'timeout', ...TERMINATION_OPTIONS],
+  ...['containment', 'onLeaderExit', 'onOwnerExit', 'user', 'group', 'groups', 'umask', 'noNewPrivileges', 'nice', 'oomScoreAdj', 'rlimits', 'labels'],
+] as ReadonlyArray<keyof SpawnOptions>;
+
+/**
+ * @param options of spawn(), and nothing else; whoever has more takes his own out first
+ * @throws ProcessError ERR_INVALID_ARGUMENT
+ */
+export function planSpawn(command: unknown, args: unknown, options: unknown = {}): SpawnPlan {
+  const file = text(command, 'command', 'the name or path of a program');
+  checkOptions('spawn', options, SPAWN_OPTIONS);
+  const given = options as SpawnOptions;
+  const containment = oneOf(given.containment, 'containment', CONTAINMENTS, 'tree');
+  const onLeaderExit = oneOf(given.onLeaderExit, 'onLeaderExit', LEADER_POLICIES, 'stop');
+  const { graceMs, ...settings } = terminationSettings(given);
+  const termination = { ...settings, graceMs: graceMs ?? NEVER };
+  const stdin = input(given.stdin);
+  const stdout = output(given.stdout, 'stdout', 1);
+  const stderr = output(given.stderr, 'stderr', 2);
+  const treeId = newTreeId();
+  const environment = environmentOf(given.env, flag(given.inheritEnv, 'inheritEnv', true), treeId);
+  return {
+    request: {
+      id: 0,
+      containment: containment === 'group' ? CONTAIN_GROUP : CONTAIN_TREE,
+      file,
+      argv: argumentBlock(given.argv0 === undefined ? file : text(given.argv0, 'argv0', 'a string', true), args),
+      env: environment.env,
+      inheritEnv: environment.inheritEnv,
+      cwd: directory(given.cwd),
+      stdin: stdin.fd,
+      stdout: stdout.fd,
+      stderr: stderr.fd,
+      killSignal: termination.killSignal,
+      graceMs: termination.graceMs,
+      timeoutMs: given.timeout === undefined ? 0 : checkDelay(given.timeout, 'timeout'),
+      onLeaderExit: POLICIES[onLeaderExit],
+      onOwnerExit: POLICIES[oneOf(given.onOwnerExit, 'onOwnerExit', OWNER_POLICIES, 'stop')],
+      settings: settingsOf(given),
+    },
+    treeId,
+    containment: containment === 'group' ? 'group' : 'tree',
+    containmentReason: containment === 'cgroup' ? 'this version creates no cgroups; the keeper holds the tree' : null,
+    onLeaderExit,
+    termination,
+    source: stdin.stream,
+    stdoutTarget: stdout.stream,
+    stderrTarget: stderr.stream,
+    labels: labelsOf(given.labels),
+  };
+}
+
+/** A way to end a tree that changes `otherwise` where the caller says so: the options of stop(). */
+export function planTermination(call: string, options: unknown, otherwise: Termination): Termination {
+  checkOptions(call, options, TERMINATION_OPTIONS);
+  const { killSignal, forceKillAfterDelay, signal } = options as TerminationOptions;
+  const { graceMs, ...settings } = terminationSettings({
+    killSignal: killSignal ?? otherwise.killSignal,
+    forceKillAfterDelay: forceKillAfterDelay ?? (otherwise.graceMs === NEVER ? false : otherwise.graceMs),
+    signal,
+  });
+  return { ...settings, graceMs: graceMs ?? NEVER };
+}
+
+export function integer(value: unknown, option: string, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw invalidArgument(option, `an integer from ${min} to ${max}`, value);
+}
+
+export function flag(value: unknown, option: string, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value === 'boolean') return value;
+  throw invalidArgument(option, 'true or false', value);
+}
+
+function oneOf<T extends string>(value: unknown, option: string, choices: readonly T[], otherwise: T): T {
+  if (value === undefined) return otherwise;
+  if (choices.includes(value as T)) return value as T;
+  throw invalidArgument(option, choices.map((choice) => JSON.stringify(choice)).join(' or '), value);
+}
+
+function text(value: unknown, option: string, expected: string, mayBeEmpty = false): string {
+  if (typeof value !== 'string' || (value === '' && !mayBeEmpty)) throw invalidArgument(option, expected, value);
+  if (value.includes('\0')) throw invalidArgument(option, `${expected}, without NUL`, value);
+  return value;
+}
+
+function argumentBlock(argv0: string, args: unknown): string {
+  let block = `${argv0}\0`;
+  if (args === undefined) return block;
+  if (!Array.isArray(args)) throw invalidArgument('args', 'an array of strings', args);
+  for (let i = 0; i < args.length; i++) block += `${text(args[i], `args[${i}]`, 'a string', true)}\0`;
+  return block;
+}
+
+function directory(cwd: unknown): string {
+  if (cwd === undefined) return '';
+  if (!(cwd instanceof URL)) return text(cwd, 'cwd', 'a path or a file: URL');
+  if (cwd.protocol !== 'file:') throw invalidArgument('cwd', 'a path or a file: URL', cwd.href);
+  return fileURLToPath(cwd);
+}
+
+function labelsOf(labels: unknown): Record<string, string> {
+  if (labels === undefined) return {};
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) throw invalidArgument('labels', 'an object of strings', labels);
+  for (const [name, value] of Object.entries(labels)) if (typeof value !== 'string') throw invalidArgument(`labels.${name}`, 'a string', value);
+  return { ...labels };
+}
+
+// ---- standard streams ---------------------------------------------------------------------------------------------------
+
+interface Stdio<Stream> {
+  /** As in SpawnRequest. */
+  fd: number;
+  /** To be joined to the pipe. */
+  stream: Stream | undefined;
+}
+
+function input(value: unknown): Stdio<Readable> {
+  if (value === undefined || value === 'ignore') return { fd: STDIO_IGNORE, stream: undefined };
+  const expected = '"pipe", "ignore", "inherit", a descriptor or a Readable';
+  const fd = descriptor(value, 'stdin', 0, expected);
+  if (fd !== undefined) return { fd, stream: undefined };
+  const stream = value as Readable & FileStream;
+  if (typeof stream.pipe !== 'function' || typeof stream.read !== 'function') throw invalidArgument('stdin', expected, value);
+  // What the stream has read already is not in its descriptor any more.
+  const ownFd = stream.readableLength === 0 ? plainDescriptor(stream) : undefined;
+  return ownFd === undefined ? { fd: STDIO_PIPE, stream } : { fd: ownFd, stream: undefined };
+}
+
+function output(value: unknown, option: 'stdout' | 'stderr', inherited: number): Stdio<Writable> {
+  if (value === undefined) return { fd: STDIO_PIPE, stream: undefined };
+  const expected = '"pipe", "ignore", "inherit", a descriptor or a Writable';
+  const fd = descriptor(value, option, inherited, expected);
+  if (fd !== undefined) return { fd, stream: undefined };
+  const stream = value as Writable & FileStream;
+  if (typeof stream.write !== 'function' || typeof stream.end !== 'function') throw invalidArgument(option, expected, value);
+  // What the stream has not written yet must come before the child's output.
+  const ownFd = stream.writableLength === 0 ? plainDescriptor(stream) : undefined;
+  return ownFd === undefined ? { fd: STDIO_PIPE, stream } : { fd: ownFd, stream: undefined };
+}
+
+/** What names a descriptor without being a stream; undefined for an object. */
+function descriptor(value: unknown, option: string, inherited: number, expected: string): number | undefined {
+  if (value === 'pipe') return STDIO_PIPE;
+  if (value === 'ignore') return STDIO_IGNORE;
+  if (value === 'inherit') return inherited;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31) return value;
+  if (typeof value !== 'object' || value === null) throw invalidArgument(option, expected, value);
+  return undefined;
+}
+
+/** What fs and tty streams have besides. */
+interface FileStream {
+  fd?: unknown;
+  start?: unknown;
+  pos?: unknown;
+  destroyed?: boolean;
+}
+
+/** The descriptor of a stream whose position is that of the descriptor (fs streams with `start` keep their own). */
+function plainDescriptor(stream: FileStream): number | undefined {
+  const plain = typeof stream.fd === 'number' && stream.fd >= 0 && stream.start === undefined && stream.pos === undefined && stream.destroyed !== true;
+  return plain ? (stream.fd as number) : undefined;
+}
+
+// ---- settings of the child ----------------------------------------------------------------------------------------------
+
+function settingsOf(given: SpawnOptions): ChildSettings | undefined {
+  const settings: ChildSettings = identityOf(given) ?? {};
+  if (given.umask !== undefined) settings.umask = integer(given.umask, 'umask', 0, 0o777);
+  if (flag(given.noNewPrivileges, 'noNewPrivileges', false)) settings.noNewPrivs = true;
+  if (given.nice !== undefined) settings.nice = integer(given.nice, 'nice', -20, 19);
+  if (given.oomScoreAdj !== undefined) settings.oomScoreAdj = integer(given.oomScoreAdj, 'oomScoreAdj', -1000, 1000);
+  if (given.rlimits !== undefined) settings.limits = limitsOf(given.rlimits);
+  for (const _ in settings) return settings;
+  return undefined;
+}
+
+/**
+ * Who the child becomes. A user name brings its primary group and all its supplementary groups, as login does; `group` and `groups`
+ * replace the one and the other. A numeric user brings nothing: root's supplementary groups are dropped for it (`groups` keeps or sets
+ * some), the group stays unless `group` names another. Names are looked up in the name service, which may block.
+ */
+function identityOf({ user, group, groups }: SpawnOptions): ChildSettings | undefined {
+  if (user === undefined && group === undefined && groups === undefined) return undefined;
+  const settings: ChildSettings = {};
+  const mayChange = process.geteuid?.() === 0;
+  if (typeof user === 'string') {
+    const found = native().lookupUser(text(user, 'user', 'a user name or a uid'));
+    if (found === null) throw invalidArgument('user', 'the name of a user that exists, or a uid', user);
+    settings.uid = found.uid;
+    // Not root: these could only be refused; the uid is tried, and it is the one that names the reason.
+    if (mayChange) {
+      settings.gid = found.gid;
+      settings.groups = found.groups;
+    }
+  } else if (user !== undefined) {
+    settings.uid = integer(user, 'user', 0, MAX_ID);
+    if (mayChange) settings.groups = [];
+  }
+  if (group !== undefined) settings.gid = groupId(group, 'group');
+  if (groups !== undefined) {
+    if (!Array.isArray(groups)) throw invalidArgument('groups', 'an array of group names and gids', groups);
+    settings.groups = groups.map((member, i) => groupId(member, `groups[${i}]`));
+  }
+  if ((settings.groups?.length ?? 0) > MAX_GROUPS) throw invalidArgument('groups', `at most ${MAX_GROUPS}`, settings.groups?.length);
+  return settings;
+}
+
+/** -1 means "unchanged" to the kernel. */
+const MAX_ID = 2 ** 32 - 2;
+
+function groupId(value: unknown, option: string): number {
+  if (typeof value !== 'string') return integer(value, option, 0, MAX_ID);
+  const gid = native().lookupGroup(text(value, option, 'a group name or a gid'));
+  if (gid === null) throw invalidArgument(option, 'the name of a group that exists, or a gid', value);
+  return gid;
+}
+
+function limitsOf(rlimits: unknown): number[] {
+  if (typeof rlimits !== 'object' || rlimits === null || Array.isArray(rlimits)) throw invalidArgument('rlimits', 'an object', rlimits);
+  const triples: number[] = [];
+  for (const [name, value] of Object.entries(rlimits)) {
+    if (!Object.hasOwn(LIMITS, name)) throw invalidArgument('rlimits', `any of ${Object.keys(LIMITS).join(', ')}`, name);
+    if (value === undefined) continue;
+    const option = `rlimits.${name}`;
+    const pair: { soft?: unknown; hard?: unknown } = typeof value === 'object' && value !== null ? value : { soft: value, hard: value };
+    const soft = limit(pair.soft, typeof value === 'object' ? `${option}.soft` : option);
+    const hard = limit(pair.hard, typeof value === 'object' ? `${option}.hard` : option);
+    if (soft > hard) throw invalidArgument(`${option}.soft`, `at most the hard limit (${hard})`, soft);
+    triples.push(LIMITS[name as keyof typeof LIMITS], soft, hard);
+  }
+  return triples;
+}
+
+function limit(value: unknown, option: string): number {
+  if (value === Number.POSITIVE_INFINITY || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value as number;
+  throw invalidArgument(option, 'an integer of at least 0, or Infinity', value);
+}

@@ -1,0 +1,119 @@
+/**
+ * Our ends of a child's pipes as streams. They end with the tree, not with the last holder of the pipe: a stranger who inherited it
+ * delays nothing, and what members wrote before they ended is never cut.
+ */
+import { readSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Readable, type Writable } from 'node:stream';
+
+const READ_SIZE = 64 * 1024;
+
+/**
+ * Most that `finish` reads. A pipe holds 64 KiB, or up to /proc/sys/fs/pipe-max-size (1 MiB) when a member enlarged it, more when that
+ * was root; the limit is there for a stranger who writes faster than we read.
+ */
+const LAST_READ_LIMIT = 64 * 1024 * 1024;
+
+/** What a child writes. Backpressure reaches the child: when nobody reads, its pipe fills up. */
+export class Output extends Readable {
+  readonly #fd: number;
+  readonly #pipe: Socket;
+  #isOver = false;
+
+  /** Takes over `fd`, the non-blocking read end of a pipe. */
+  constructor(fd: number) {
+    super({ highWaterMark: READ_SIZE });
+    this.#fd = fd;
+    this.#pipe = new Socket({ fd, readable: true, writable: false });
+    this.#pipe.on('data', (bytes: Buffer) => this.#pass(bytes));
+    this.#pipe.on('end', () => this.#end());
+    this.#pipe.on('error', (error) => {
+      if (!this.#isOver) this.destroy(error);
+    });
+  }
+
+  /** No member is left: takes what is in the pipe at this moment, closes our end and lets the reader have the rest at its pace. */
+  finish(): void {
+    if (this.#isOver) return;
+    this.#pipe.pause();
+    for (let bytes = this.#pipe.read(); bytes !== null; bytes = this.#pipe.read()) this.#pass(bytes);
+    // Until then the descriptor is ours, and not a recycled number: the socket closes it when it is destroyed.
+    if (!this.#pipe.destroyed) this.#readLeft();
+    this.#end();
+  }
+
+  #readLeft(): void {
+    for (let left = LAST_READ_LIMIT; left > 0; ) {
+      const bytes = Buffer.allocUnsafe(READ_SIZE);
+      let size: number;
+      try {
+        size = readSync(this.#fd, bytes);
+      } catch {
+        return; // EAGAIN: empty, but somebody who is no member holds the other end
+      }
+      if (size === 0) return;
+      left -= size;
+      this.#pass(bytes.subarray(0, size));
+    }
+  }
+
+  #pass(bytes: Buffer): void {
+    if (!this.#isOver && !this.push(bytes)) this.#pipe.pause();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.push(null);
+    this.#pipe.destroy();
+  }
+
+  override _read(): void {
+    if (!this.#isOver) this.#pipe.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#isOver = true;
+    this.#pipe.destroy();
+    done(error);
+  }
+
+  /** As those of a socket: whether waiting for output keeps the program alive. */
+  ref(): void {
+    this.#pipe.ref();
+  }
+
+  unref(): void {
+    this.#pipe.unref();
+  }
+}
+
+/**
+ * What a child reads; takes over `fd`, the non-blocking write end of a pipe. That the child has closed its end is no accident the
+ * program must die of: EPIPE reaches the callbacks of writes and 'error' listeners, but is no uncaught error without one.
+ */
+export function openInput(fd: number): Socket {
+  const input = new Socket({ fd, readable: false, writable: true });
+  input.on('error', () => {});
+  return input;
+}
+
+/** Feeds a stream of the caller's to the child. When the child stops reading, the source is left as it is. */
+export function feed(source: Readable, input: Writable): void {
+  source.pipe(input);
+  // pipe() ends its target only at the end of the source.
+  source.once('error', () => input.destroy());
+  source.once('close', () => input.end());
+  input.once('close', () => source.unpipe(input));
+}
+
+/** Passes outputs on to streams of the caller's. A target that two share ends after both; one that breaks closes the child's pipe. */
+export function drain(outputs: ReadonlyArray<readonly [Output, Writable]>): void {
+  for (const [output, target] of outputs) {
+    output.pipe(target, { end: false });
+    target.once('close', () => output.destroy());
+    output.once('close', () => {
+      if (outputs.every(([other, itsTarget]) => itsTarget !== target || other.closed)) target.end();
+    });
+  }
+}
