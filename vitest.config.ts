@@ -2,21 +2,21 @@
  * Four suites. Unit tests are pure and run side by side; the others see pids and process lists of the whole namespace and run one file
  * at a time, each in a process of its own. No retries: a test that fails sometimes is a bug.
  */
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { isContained } from './test/helpers/contained.js';
 
-const contained = {
+const contained: TestProjectInlineConfiguration['test'] = {
   pool: 'forks',
   fileParallelism: false,
   setupFiles: ['test/helpers/setup-contained.ts'],
   testTimeout: 30_000,
   hookTimeout: 30_000,
-} as const;
+};
 
 export default defineConfig({
-  // Outside the checkout, which may be read-only; and not in TMPDIR, which has to be empty at the end.
-  cacheDir: path.join(process.env.XDG_CACHE_HOME ?? path.join(tmpdir(), 'corral-vite'), 'vite'),
+  // In the namespace: outside node_modules, which may be read-only, and outside TMPDIR, which has to be empty at the end.
+  ...(isContained() ? { cacheDir: path.join(process.env.XDG_CACHE_HOME ?? '', 'vite') } : {}),
   test: {
     retry: 0,
     projects: [

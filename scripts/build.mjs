@@ -1,0 +1,30 @@
+/**
+ * Builds what runs: dist/ from src/ (types, modules, the bundled hook) and the addon from native/.
+ *   node scripts/build.mjs [dist] [native] [--ensure]     both by default; --ensure: the addon only if no binary fits this machine
+ */
+import { rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { must, projectRoot, script, tool } from './lib/command.mjs';
+import { compile } from './lib/node-gyp.mjs';
+
+async function buildDist() {
+  rmSync(path.join(projectRoot, 'dist'), { recursive: true, force: true }); // a removed source must not be shipped
+  await must(tool('typescript/bin/tsc', '-p', '.'));
+  await must(script('bundle.mjs'));
+}
+
+function binaryFits() {
+  try {
+    createRequire(import.meta.url)('node-gyp-build')(projectRoot);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const { values, positionals } = parseArgs({ options: { ensure: { type: 'boolean' } }, allowPositionals: true });
+const wanted = positionals.length === 0 ? ['dist', 'native'] : positionals;
+if (wanted.includes('dist')) await buildDist();
+if (wanted.includes('native') && !(values.ensure && binaryFits())) await compile();

@@ -1,0 +1,137 @@
+/**
+ * `npm test`: everything there is to check, in one command. Checks, builds, then the suites; those that kill run in a pid namespace of
+ * their own (contained.mjs), as root and once more as an ordinary user, or only as the ordinary user we are.
+ *
+ * Ends with one line "N passed, N failed, N skipped" over all of it, and with 0 only when nothing failed. Where namespaces are forbidden
+ * the suites that need one count as failed; CORRAL_TEST_ALLOW_UNCONTAINED=1 makes them count as skipped.
+ */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { checks } from './check.mjs';
+import { namespaceCommand, runContained } from './contained.mjs';
+import { projectRoot, run, script, tool } from './lib/command.mjs';
+
+const results = mkdtempSync(path.join(tmpdir(), 'corral-results-'));
+chmodSync(results, 0o1777); // the ordinary user of the second leg reports here, too
+
+const isRoot = process.getuid() === 0;
+const hasNamespaces = namespaceCommand() !== undefined;
+const mayStayUncontained = process.env.CORRAL_TEST_ALLOW_UNCONTAINED === '1';
+
+/** One row per leg: { name, passed, failed, skipped, seconds, note }. */
+const legs = [];
+
+const heading = (name) => process.stdout.write(`\n=== ${name} ===\n`);
+
+async function leg(name, body) {
+  heading(name);
+  const begin = performance.now();
+  const outcome = await body();
+  const row = { name, passed: 0, failed: 0, skipped: 0, note: '', ...outcome, seconds: (performance.now() - begin) / 1000 };
+  legs.push(row);
+  return row.failed === 0;
+}
+
+/** A leg of command lines that each count as one test. */
+function commands(list) {
+  return async () => {
+    let passed = 0;
+    const broken = [];
+    for (const { name, command, env } of list) {
+      const { ok, output } = await run(command, { env });
+      process.stdout.write(`${ok ? 'ok' : 'FAILED'}  ${name}\n${ok ? '' : output}`);
+      if (ok) passed++;
+      else broken.push(name);
+    }
+    return { passed, failed: broken.length, note: broken.join(', ') };
+  };
+}
+
+function vitest(report, projects) {
+  return tool(
+    'vitest/vitest.mjs',
+    'run',
+    '--configLoader',
+    'runner',
+    ...projects.flatMap((project) => ['--project', project]),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  );
+}
+
+/** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
+function tally(report, exitCode) {
+  if (!existsSync(report)) return { failed: 1, note: `no report (exit code ${exitCode})` };
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const isWhole = (file) => file.status !== 'failed' || file.assertionResults.some((test) => test.status === 'failed');
+  const brokenFiles = testResults.filter((file) => !isWhole(file)).length;
+  const failed = numFailedTests + brokenFiles;
+  const onlyOutside = failed === 0 && exitCode !== 0;
+  const empty = testResults.length === 0;
+  return {
+    passed: numPassedTests,
+    failed: failed + (onlyOutside || empty ? 1 : 0),
+    skipped: numPendingTests + numTodoTests,
+    note: empty ? 'no test was found' : onlyOutside ? `exit code ${exitCode}: see the messages of the leak guard or of vitest above` : '',
+  };
+}
+
+let reports = 0;
+function suite(projects, runner, env = {}) {
+  return async () => {
+    const report = path.join(results, `${++reports}.json`);
+    return tally(report, await runner(vitest(report, projects), env));
+  };
+}
+
+const here = async (command, env) => (await run(command, { env, show: true })).code;
+const contained = (options) => (command, env) => runContained(command, { ...options, env });
+
+function notRun(name, why) {
+  legs.push({
+    name,
+    passed: 0,
+    failed: mayStayUncontained ? 0 : 1,
+    skipped: mayStayUncontained ? 1 : 0,
+    seconds: 0,
+    note: `NOT RUN: ${why}`,
+  });
+}
+
+process.chdir(projectRoot);
+await leg('checks', commands(checks));
+const isBuilt = await leg(
+  'build',
+  commands([
+    { name: 'dist', command: script('build.mjs', 'dist') },
+    { name: 'addon', command: script('build.mjs', 'native') },
+  ]),
+);
+await leg('unit', suite(['unit'], here));
+
+const killing = [
+  ...(isRoot ? [['native and integration, as root', suite(['native', 'integration'], contained({}))]] : []),
+  ['native and integration, as an ordinary user', suite(['native', 'integration'], contained({ unprivileged: true }))],
+  ['package', suite(['package'], contained({}))],
+];
+for (const [name, body] of killing) {
+  if (!isBuilt) notRun(name, 'the build failed');
+  else if (!hasNamespaces) notRun(name, 'pid namespaces are not allowed on this machine');
+  else await leg(name, body);
+}
+rmSync(results, { recursive: true, force: true });
+
+heading('summary');
+for (const { name, passed, failed, skipped, seconds, note } of legs) {
+  const counts = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+  process.stdout.write(`${name}: ${counts} (${seconds.toFixed(1)} s)${note && `  ${note}`}\n`);
+}
+if (!hasNamespaces) {
+  const hint = mayStayUncontained ? '' : ' Set CORRAL_TEST_ALLOW_UNCONTAINED=1 to accept that.';
+  process.stdout.write(`\nATTENTION: nothing that ends processes was tested, because pid namespaces are not allowed here.${hint}\n`);
+}
+const sum = (field) => legs.reduce((total, row) => total + row[field], 0);
+process.stdout.write(`\n${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped\n`);
+process.exitCode = sum('failed') === 0 ? 0 : 1;
