@@ -93,7 +93,8 @@ static int limit_descriptors(const struct corral_settings *settings) {
 static int set_oom_score(const struct corral_settings *settings) {
   char text[12];
   char *at = text + sizeof text;
-  uint32_t rest = settings->oom_score_adj < 0 ? 0u - (uint32_t)settings->oom_score_adj : (uint32_t)settings->oom_score_adj;
+  uint32_t rest =
+      settings->oom_score_adj < 0 ? 0u - (uint32_t)settings->oom_score_adj : (uint32_t)settings->oom_score_adj;
   do *--at = (char)('0' + rest % 10);
   while ((rest /= 10) > 0);
   if (settings->oom_score_adj < 0) *--at = '-';

@@ -1,0 +1,581 @@
+/* The keeper: holds one process tree, ends it when it is time, and proves that nothing is left.
+ *
+ * It is the subreaper of everything its leader starts: whatever loses its parent becomes the keeper's child, so
+ * "waitid says ECHILD" means that the tree is empty. It serves one owner over one socket (protocol.h) and outlives it.
+ * No libc, no allocation, one thread; all signals are blocked, SIGCHLD arrives through a descriptor.
+ *
+ * The flow, top to bottom: start the leader, then wait for something to happen (a death, a packet, a deadline) and
+ * let the phase decide:   RUNNING -> ASKING (kill signal, grace) -> FORCING (SIGKILL until ECHILD).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "members.h"
+#include "packets.h"
+#include "runtime.h"
+
+#define SIGNAL_PROCESS_GROUP (1u << 2) /* PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9 */
+#define KEEPER_NAME "corral-keeper"
+
+/* After the kill signal most trees die at once. Looking for members outside the leader's group waits while the dead
+ * keep coming, this long without one or that long in all, and mostly has nobody left to look for. */
+#define QUIET_US 1000
+#define LATEST_LOOK_US 100000
+/* Kill signals go out until a look finds nobody new; a tree that forks faster than that is left to SIGKILL. */
+#define MOST_LOOKS 8
+/* Pauses between rounds of SIGKILL while nobody dies: doubling from the first to the longest, and once survivors were
+ * reported from there to the last. */
+#define FIRST_PAUSE_US 1000
+#define LONGEST_PAUSE_US 64000
+#define SURVIVOR_PAUSE_US 60000000
+/* Rounds in a row that found someone new, after which everything is stopped before it is killed; and how many looks
+ * that may take. */
+#define MOST_ROUNDS 8
+#define MOST_STOP_LOOKS 64
+/* What is alive this long after SIGKILL is a survivor (less when all of them refuse the signal). A process that gives
+ * back much memory needs seconds to die. */
+#define SETTLE_MS 5000
+/* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
+#define NOT_FORCED_MS 2000
+
+enum phase { RUNNING, ASKING, FORCING };
+
+static struct {
+  struct corral_start start;
+  enum phase phase;
+  int32_t pid;
+  int signal_fd;
+  uint32_t flags; /* enum corral_end */
+  int64_t timeout_at;
+
+  int32_t leader;
+  int leader_pidfd;
+  bool leader_ended;
+  bool leader_reaped;
+  /* Its group can be signalled through the pidfd, even after it was reaped. Otherwise the leader stays a zombie to the
+   * end, so that the number of the group can not be given to another one. */
+  bool group_by_pidfd;
+
+  /* The ladder. */
+  int64_t ladder_at, force_at, report_at;
+  int ask_signal;
+  int64_t look_at, latest_look_at;
+  int64_t round_at, pause_us;
+  uint32_t rounds_with_new, children_at_round, reaped_since_round, found;
+  bool reported;
+} keeper;
+
+/* ---- Signals to the leader's group ---- */
+
+static long signal_group_by_pidfd(int signal) {
+  return raw_syscall(SYS_pidfd_send_signal, keeper.leader_pidfd, signal, NULL, SIGNAL_PROCESS_GROUP);
+}
+
+static void signal_group(int signal) {
+  if (keeper.group_by_pidfd) {
+    (void)signal_group_by_pidfd(signal);
+  } else if (!keeper.leader_reaped) {
+    (void)raw_syscall(SYS_kill, -keeper.leader, signal);
+  }
+}
+
+/* ---- Reaping ---- */
+
+static int wait_status(const siginfo_t *info) {
+  switch (info->si_code) {
+  case CLD_EXITED:
+    return (info->si_status & 0xff) << 8;
+  case CLD_DUMPED:
+    return info->si_status | 0x80;
+  default:
+    return info->si_status;
+  }
+}
+
+static uint64_t microseconds(const struct timeval *time) {
+  return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) {
+  if (keeper.leader_ended) return;
+  keeper.leader_ended = true;
+  struct corral_exited exited = {
+      .wait_status = wait_status(info),
+      .flags = keeper.flags,
+      .user_us = microseconds(&usage->ru_utime),
+      .system_us = microseconds(&usage->ru_stime),
+      .max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
+  };
+  packets_send(CORRAL_EXITED, &exited, sizeof exited, -1);
+}
+
+/* Looks for a child that has ended, without reaping it: as a zombie it can still be described, and its number is its
+ * own. 1 found, 0 none has ended, -ECHILD there is none at all. */
+static long peek(int kind, int32_t pid, siginfo_t *ret_info, struct rusage *ret_usage) {
+  ret_info->si_pid = 0;
+  const long error = raw_syscall(SYS_waitid, kind, pid, ret_info, WEXITED | WNOHANG | WNOWAIT | __WALL, ret_usage);
+  return error < 0 ? error : ret_info->si_pid != 0;
+}
+
+static void reap(const siginfo_t *info) {
+  const int32_t pid = info->si_pid;
+  if (keeper.phase != RUNNING) {
+    struct process_stat stat;
+    struct corral_member member = {.pid = pid, .detail = info->si_code == CLD_EXITED ? 0 : info->si_status};
+    if (stat_read(pid, &stat)) {
+      member.start_ticks = stat.start_ticks;
+      memcpy(member.name, stat.name, sizeof member.name);
+    }
+    packets_add_member(CORRAL_TERMINATED, &member);
+  }
+  (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | WNOHANG | __WALL, NULL);
+  if (pid == keeper.leader) keeper.leader_reaped = true;
+  member_gone(pid);
+  keeper.reaped_since_round++;
+}
+
+static void reap_unless_leader(int32_t pid) {
+  siginfo_t info;
+  struct rusage usage;
+  if (pid == keeper.leader) return;
+  keeper.found++;
+  if (peek(P_PID, pid, &info, &usage) > 0) reap(&info);
+}
+
+/* Reaps every child that has ended. False: there is no child left, the tree is empty. */
+static bool reap_all(void) {
+  siginfo_t info;
+  struct rusage usage;
+  for (;;) {
+    const long found = peek(P_ALL, 0, &info, &usage);
+    if (found == -ECHILD) return false;
+    if (found <= 0) return true;
+    if (info.si_pid == keeper.leader && !keeper.leader_reaped) {
+      leader_has_ended(&info, &usage);
+      if (!keeper.group_by_pidfd) break;
+    }
+    reap(&info);
+  }
+  /* The leader has to stay, and any-child would show it for ever: ask for the others by number. */
+  uint32_t reaped;
+  do {
+    reaped = keeper.reaped_since_round;
+    keeper.found = 0;
+    each_own_child(reap_unless_leader);
+  } while (keeper.reaped_since_round != reaped);
+  if (keeper.found > 0) return true;
+  reap(&info);
+  return reap_all();
+}
+
+/* ---- The ladder ---- */
+
+static void report_left(const struct member *member) {
+  if ((member->flags & (MEMBER_ASKED | MEMBER_KILLED)) == 0) return;
+  struct corral_member report = {.pid = member->pid, .detail = -1, .start_ticks = member->start_ticks};
+  memcpy(report.name, member->name, sizeof report.name);
+  packets_add_member(CORRAL_TERMINATED, &report);
+}
+
+/* Says the last word and waits until it has been taken (or nobody is there to take it). */
+__attribute__((noreturn)) static void finish(uint32_t flags) {
+  /* Members whose own parent reaped them: signalled, never seen to end. */
+  if ((flags & CORRAL_END_LEFT) == 0) members_each_left(report_left);
+  packets_flush_members();
+  struct corral_empty empty = {.flags = keeper.flags | flags};
+  if (keeper.phase != RUNNING) empty.duration_us = (uint64_t)(monotonic_us() - keeper.ladder_at);
+  packets_send(CORRAL_EMPTY, &empty, sizeof empty, -1);
+  while (packets_waiting()) {
+    struct pollfd entry = {packets_fd(), POLLOUT, 0};
+    (void)raw_syscall(SYS_ppoll, &entry, 1, NULL, NULL, 0);
+    if (entry.revents & (POLLHUP | POLLERR)) packets_close();
+    packets_continue();
+  }
+  for (;;) (void)raw_syscall(SYS_exit_group, 0);
+}
+
+static void begin_force(int64_t now) {
+  keeper.phase = FORCING;
+  keeper.flags |= CORRAL_END_FORCED;
+  keeper.round_at = now;
+  keeper.pause_us = FIRST_PAUSE_US;
+  keeper.reported = false;
+  keeper.report_at = after_ms(now, SETTLE_MS);
+  signal_group(SIGKILL);
+}
+
+static void begin_ladder(int signal, int64_t grace_ms) {
+  const int64_t now = monotonic_us();
+  keeper.ladder_at = now;
+  if (signal == SIGKILL) {
+    begin_force(now);
+    return;
+  }
+  keeper.phase = ASKING;
+  keeper.ask_signal = signal;
+  keeper.force_at = grace_ms < 0 ? NEVER_US : after_ms(now, grace_ms);
+  keeper.look_at = now + QUIET_US;
+  keeper.latest_look_at = now + LATEST_LOOK_US;
+  keeper.reported = false;
+  keeper.report_at = after_ms(now, NOT_FORCED_MS);
+  signal_group(signal);
+  signal_group(SIGCONT); /* a stopped process does not act on any other signal */
+}
+
+/* The kill signal to those the group signal did not reach: job control, setsid, daemons. */
+static void ask_outsiders(void) {
+  keeper.look_at = NEVER_US;
+  for (int look = 0; look < MOST_LOOKS; look++) {
+    bool is_new = false;
+    for (struct member *member = members_walk(); member != NULL; member = member->next) {
+      if ((member->flags & MEMBER_ASKED) != 0) continue;
+      member->flags |= MEMBER_ASKED;
+      if (member->pgid == keeper.leader || member->state == 'Z') continue;
+      is_new = true;
+      if (member_signal(member, keeper.ask_signal) == -EPERM) member->flags |= MEMBER_DENIED;
+      (void)member_signal(member, SIGCONT);
+    }
+    if (!is_new) return;
+  }
+}
+
+static void kill_member(struct member *member, int signal) {
+  if (member_signal(member, signal) == -EPERM) member->flags |= MEMBER_DENIED;
+}
+
+static void kill_child(int32_t pid) {
+  keeper.children_at_round++;
+  struct member *member = member_of(pid);
+  if ((member->flags & MEMBER_KILLED) != 0) return;
+  member->flags |= MEMBER_KILLED;
+  keeper.found++;
+  /* Ours and not reaped, so the number is certainly this child's. */
+  if (raw_syscall(SYS_kill, pid, SIGKILL) == -EPERM) member->flags |= MEMBER_DENIED;
+}
+
+/* SIGKILL to those whose parent would not die, and so did not become our children. */
+static void kill_below(void) {
+  for (struct member *member = members_walk(); member != NULL; member = member->next) {
+    if ((member->flags & MEMBER_KILLED) != 0 || member->state == 'Z') continue;
+    member->flags |= MEMBER_KILLED;
+    keeper.found++;
+    kill_member(member, SIGKILL);
+  }
+}
+
+static void stop_child(int32_t pid) {
+  struct member *member = member_of(pid);
+  if ((member->flags & MEMBER_STOPPED) != 0) return;
+  member->flags |= MEMBER_STOPPED;
+  keeper.found++;
+  (void)raw_syscall(SYS_kill, pid, SIGSTOP);
+}
+
+/* For a tree that forks faster than it is killed: a stopped process forks no more, so stop until nobody new appears,
+ * then kill those that stand still. */
+static void stop_then_kill(void) {
+  for (int look = 0; look < MOST_STOP_LOOKS; look++) {
+    keeper.found = 0;
+    signal_group(SIGSTOP);
+    each_own_child(stop_child);
+    for (struct member *member = members_walk(); member != NULL; member = member->next) {
+      if ((member->flags & MEMBER_STOPPED) != 0 || member->state == 'Z') continue;
+      member->flags |= MEMBER_STOPPED;
+      keeper.found++;
+      (void)member_signal(member, SIGSTOP);
+    }
+    if (keeper.found == 0) break;
+  }
+  signal_group(SIGKILL);
+  for (struct member *member = members_walk(); member != NULL; member = member->next) {
+    member->flags |= MEMBER_KILLED;
+    kill_member(member, SIGKILL);
+  }
+}
+
+/* One round: our own children first, since that is safe, quick, and hands us the next ones. When it is time for a round
+ * and nobody new has come, those who are held by a parent that does not die. */
+static void force_round(int64_t now) {
+  const bool is_quiet = now >= keeper.round_at;
+  keeper.found = 0;
+  keeper.children_at_round = 0;
+  each_own_child(kill_child);
+  if (keeper.found == 0 && is_quiet) {
+    signal_group(SIGKILL);
+    kill_below();
+  }
+  if (keeper.found > 0) {
+    keeper.pause_us = FIRST_PAUSE_US;
+    if (++keeper.rounds_with_new > MOST_ROUNDS) {
+      keeper.rounds_with_new = 0;
+      stop_then_kill();
+    }
+  } else if (is_quiet) {
+    keeper.rounds_with_new = 0;
+    keeper.pause_us *= 2;
+    const int64_t longest = keeper.reported ? SURVIVOR_PAUSE_US : LONGEST_PAUSE_US;
+    if (keeper.pause_us > longest) keeper.pause_us = longest;
+  }
+  keeper.round_at = now + keeper.pause_us;
+  keeper.reaped_since_round = 0;
+}
+
+/* Lists who is alive. Nobody: they are dead but not reaped yet, and there is nothing to report. */
+static void report_survivors(int64_t now) {
+  uint32_t count = 0;
+  packets_flush_members();
+  for (const struct member *member = members_walk(); member != NULL; member = member->next) {
+    if (member->state == 'Z' || member->state == 'X') continue;
+    struct corral_member survivor = {.pid = member->pid, .start_ticks = member->start_ticks};
+    memcpy(survivor.name, member->name, sizeof survivor.name);
+    if (keeper.phase == ASKING) {
+      survivor.detail = CORRAL_SURVIVOR_NOT_FORCED;
+    } else if ((member->flags & MEMBER_DENIED) != 0) {
+      survivor.detail = CORRAL_SURVIVOR_EPERM;
+    } else if (member->state == 'D') {
+      survivor.detail = CORRAL_SURVIVOR_UNINTERRUPTIBLE;
+    }
+    packets_add_member(CORRAL_SURVIVORS, &survivor);
+    count++;
+  }
+  if (count == 0) {
+    keeper.report_at = now + LONGEST_PAUSE_US;
+    return;
+  }
+  packets_flush_members();
+  struct corral_members end = {.count = 0};
+  packets_send(CORRAL_SURVIVORS, &end, offsetof(struct corral_members, members), -1);
+  keeper.reported = true;
+}
+
+/* ---- What happens ---- */
+
+static void on_leader_end(void) {
+  switch (packets_fd() < 0 ? (uint32_t)CORRAL_POLICY_LEAVE : keeper.start.on_leader_exit) {
+  case CORRAL_POLICY_STOP:
+    begin_ladder(keeper.start.kill_signal, keeper.start.grace_ms);
+    break;
+  case CORRAL_POLICY_LEAVE:
+    finish(CORRAL_END_LEFT);
+  }
+}
+
+/* A ladder that has begun goes on to its end. A tree that may outlive its owner is let go, unless it has a timeout
+ * that somebody must enforce; then it is let go when its leader ends. */
+static void on_owner_end(void) {
+  packets_close();
+  if (keeper.phase != RUNNING) return;
+  if (keeper.start.on_owner_exit == CORRAL_POLICY_STOP) {
+    begin_ladder(keeper.start.kill_signal, keeper.start.grace_ms);
+  } else if (keeper.timeout_at == NEVER_US || keeper.leader_ended) {
+    finish(CORRAL_END_LEFT);
+  }
+}
+
+static void on_packet(const union owner_packet *packet) {
+  const int64_t now = monotonic_us();
+  const bool is_kill = packet->header.type == CORRAL_KILL || packet->stop.signal == SIGKILL;
+  if (keeper.phase == RUNNING) {
+    begin_ladder(is_kill ? SIGKILL : packet->stop.signal, is_kill ? 0 : packet->stop.grace_ms);
+    return;
+  }
+  /* Asking again never lengthens anything, but it deserves another answer. */
+  if (keeper.phase == FORCING || !is_kill) {
+    if (keeper.reported) keeper.report_at = after_ms(now, NOT_FORCED_MS);
+    keeper.reported = false;
+  }
+  if (keeper.phase == ASKING && is_kill) {
+    begin_force(now);
+  } else if (keeper.phase == ASKING && packet->stop.grace_ms >= 0) {
+    const int64_t force_at = after_ms(now, packet->stop.grace_ms);
+    if (force_at < keeper.force_at) keeper.force_at = force_at;
+  }
+}
+
+/* Does what is due and returns when the next thing will be. */
+static int64_t advance(int64_t now) {
+  if (keeper.phase == RUNNING && now >= keeper.timeout_at) {
+    keeper.flags |= CORRAL_END_TIMED_OUT;
+    begin_ladder(keeper.start.kill_signal, keeper.start.grace_ms);
+  }
+  if (keeper.phase == ASKING && now >= keeper.force_at) begin_force(now);
+  switch (keeper.phase) {
+  case RUNNING:
+    return keeper.timeout_at;
+  case ASKING: {
+    if (keeper.look_at != NEVER_US && keeper.reaped_since_round > 0) {
+      keeper.reaped_since_round = 0;
+      keeper.look_at = now + QUIET_US < keeper.latest_look_at ? now + QUIET_US : keeper.latest_look_at;
+    }
+    if (now >= keeper.look_at) ask_outsiders();
+    const bool is_reporting = keeper.force_at == NEVER_US && !keeper.reported;
+    if (is_reporting && now >= keeper.report_at) report_survivors(now);
+    int64_t next = keeper.look_at < keeper.force_at ? keeper.look_at : keeper.force_at;
+    if (keeper.force_at == NEVER_US && !keeper.reported && keeper.report_at < next) next = keeper.report_at;
+    return next;
+  }
+  case FORCING:
+    /* A list of children costs as much as it is long: read it again when a quarter of them has been reaped. */
+    if (now >= keeper.round_at || keeper.reaped_since_round * 4 > keeper.children_at_round) force_round(now);
+    if (!keeper.reported && now >= keeper.report_at) report_survivors(now);
+    return keeper.reported || keeper.round_at < keeper.report_at ? keeper.round_at : keeper.report_at;
+  }
+  return NEVER_US;
+}
+
+static void wait_until(int64_t deadline) {
+  struct timespec span = {0, 0};
+  if (deadline != NEVER_US) {
+    const int64_t left = deadline - monotonic_us();
+    if (left > 0) span = (struct timespec){left / 1000000, left % 1000000 * 1000};
+  }
+  /* A negative descriptor is skipped by poll. */
+  struct pollfd entries[2] = {
+      {keeper.signal_fd, POLLIN, 0},
+      {packets_fd(), (short)(POLLIN | POLLRDHUP | (packets_waiting() ? POLLOUT : 0)), 0},
+  };
+  if (raw_syscall(SYS_ppoll, entries, 2, deadline == NEVER_US ? NULL : &span, NULL, 0) <= 0) return;
+  if (entries[0].revents != 0) {
+    /* Emptied before the children are looked at, so that none that ends from here on goes unnoticed. */
+    char ignored[256];
+    (void)raw_syscall(SYS_read, keeper.signal_fd, ignored, sizeof ignored);
+  }
+  if (entries[1].revents & POLLOUT) packets_continue();
+  if (entries[1].revents & POLLIN) {
+    union owner_packet packet;
+    while (packets_receive(&packet)) on_packet(&packet);
+  }
+  if (entries[1].revents & (POLLHUP | POLLRDHUP | POLLERR)) on_owner_end();
+}
+
+__attribute__((noreturn)) static void keep(void) {
+  for (;;) {
+    if (!reap_all()) finish(0);
+    if (keeper.leader_ended && keeper.phase == RUNNING) on_leader_end();
+    wait_until(advance(monotonic_us()));
+  }
+}
+
+/* ---- Start ---- */
+
+static void fail(int stage, int error) {
+  struct corral_failed failed = {.stage = stage, .error = error};
+  packets_send(CORRAL_FAILED, &failed, sizeof failed, -1);
+}
+
+/* The arguments and the environment were the leader's and may hold secrets; it has its own copy now. What ps(1) shows
+ * instead names the tree, so that a keeper can be recognised. A title that runs beyond the arguments is shown as long
+ * as their last byte is not NUL (proc(5)). */
+static void hide_arguments(char **argv, char **envp, int32_t leader) {
+  char title[160];
+  const char *end = title + sizeof title;
+  char *at = append(title, end, KEEPER_NAME);
+  const char *tree = environment_value(envp, "CORRAL_TREE");
+  if (tree != NULL) at = append(append(at, end, " --tree "), end, tree);
+  (void)append_number(append(at, end, " --leader "), end, (uint64_t)leader);
+
+  char *const first = argv[0];
+  char *last = first;
+  for (char **text = argv; *text != NULL; text++) last = *text;
+  for (char **text = envp; *text != NULL; text++) last = *text;
+  while (*last != '\0') last++;
+  memset(first, 0, (size_t)(last - first));
+  (void)append(first, last + 1, title);
+
+  const uintptr_t page = 4096, from = ((uintptr_t)first + sizeof title + page) & ~(page - 1),
+                  to = (uintptr_t)last & ~(page - 1);
+  if (from < to) (void)raw_syscall(SYS_madvise, from, to - from, MADV_DONTNEED);
+}
+
+static void lower_oom_score(void) {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+  if (fd < 0) return;
+  (void)raw_syscall(SYS_write, fd, "-1000", 5);
+  (void)raw_syscall(SYS_close, fd);
+}
+
+/* Starts the leader; false when that failed, and then nothing is left of it. */
+static bool start_leader(char **argv, char **envp) {
+  static char stack[CORRAL_CHILD_STACK] __attribute__((aligned(16)));
+  struct corral_settings *settings = &keeper.start.settings;
+  settings->flags |= CORRAL_SET_SESSION;
+  if (keeper.start.on_owner_exit != CORRAL_POLICY_LEAVE) {
+    /* Nobody else would end the leader if the keeper was killed. */
+    settings->flags |= CORRAL_SET_DEATHSIG;
+    settings->death_signal = SIGKILL;
+  }
+  struct corral_child_plan plan = {
+      .file = argv[1],
+      .exec_fd = -1,
+      .argv = argv + 3,
+      .envp = envp,
+      .cwd = argv[2],
+      .stdio = {0, 1, 2},
+      .control_fd = -1,
+      .parent_pid = keeper.pid,
+      .settings = settings,
+  };
+  const long pid = corral_start_child(&plan, stack, sizeof stack, &keeper.leader_pidfd);
+  if (pid < 0) {
+    fail(CORRAL_STAGE_CLONE, (int)-pid);
+    return false;
+  }
+  if (plan.failed_stage != CORRAL_STAGE_NONE) {
+    (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
+    fail(plan.failed_stage, plan.failed_errno);
+    return false;
+  }
+  keeper.leader = (int32_t)pid;
+
+  struct process_stat stat;
+  struct corral_started started = {.pid = keeper.leader,
+                                   .start_ticks = stat_read(keeper.leader, &stat) ? stat.start_ticks : 0};
+  packets_send(CORRAL_STARTED, &started, sizeof started, keeper.leader_pidfd);
+
+  (void)raw_syscall(SYS_madvise, stack, sizeof stack, MADV_DONTNEED);
+  return true;
+}
+
+int keeper_main(int argc, char **argv, char **envp) {
+  const uint64_t all = ~0ull, child = 1ull << (SIGCHLD - 1);
+  (void)raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
+  (void)raw_syscall(SYS_prctl, PR_SET_NAME, KEEPER_NAME, 0, 0, 0);
+  (void)raw_syscall(SYS_fcntl, CORRAL_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+
+  if (!packets_receive_start(&keeper.start) || argc < 4) {
+    fail(CORRAL_STAGE_KEEPER, EPROTO);
+    return 1;
+  }
+  long error = raw_syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (error == 0) error = raw_syscall(SYS_signalfd4, -1, &child, sizeof child, O_CLOEXEC | O_NONBLOCK);
+  if (error < 0) {
+    fail(CORRAL_STAGE_KEEPER, (int)-error);
+    return 1;
+  }
+  keeper.signal_fd = (int)error;
+  keeper.pid = (int32_t)raw_syscall(SYS_getpid);
+  members_init(keeper.pid);
+  if (!start_leader(argv, envp)) return 1;
+
+  /* From here on the keeper holds nothing of the leader's: no end of a pipe whose closing somebody waits for, no
+   * directory that could be unmounted, no secret. */
+  (void)raw_syscall(SYS_close, 0);
+  (void)raw_syscall(SYS_close, 1);
+  (void)raw_syscall(SYS_close, 2);
+  (void)raw_syscall(SYS_chdir, "/");
+  hide_arguments(argv, envp, keeper.leader);
+  lower_oom_score();
+  keeper.group_by_pidfd = keeper.leader_pidfd >= 0 && signal_group_by_pidfd(0) == 0;
+  keeper.timeout_at = keeper.start.timeout_ms == 0 ? NEVER_US : after_ms(monotonic_us(), keeper.start.timeout_ms);
+  keep();
+}

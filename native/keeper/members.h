@@ -1,0 +1,64 @@
+/* Who is in the tree: the keeper's descendants, read from /proc and remembered with what was sent to them.
+ *
+ * Assumptions the code rests on: the keeper has one thread and is the only one that reaps its children, so the number
+ * of a child it has not reaped is certainly that child's. Every other descendant is held by (pid, start ticks) and
+ * re-verified at each signal. "Can not tell" means: is not signalled.
+ */
+#ifndef CORRAL_MEMBERS_H
+#define CORRAL_MEMBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What /proc/PID/stat says (proc(5)). */
+struct process_stat {
+  int32_t pid, ppid, pgid, threads;
+  char state;
+  uint64_t start_ticks;
+  char name[16];
+};
+
+enum member_flag {
+  MEMBER_ASKED = 1,   /* got the kill signal */
+  MEMBER_STOPPED = 2, /* got SIGSTOP */
+  MEMBER_KILLED = 4,  /* got SIGKILL, or would not take it: */
+  MEMBER_DENIED = 8,  /* EPERM */
+};
+
+struct member {
+  int32_t pid, pgid;
+  uint64_t start_ticks;
+  char name[16];
+  char state;
+  bool is_child; /* of the keeper itself */
+  uint16_t flags;
+  uint32_t walk;       /* the walk that saw it last */
+  struct member *next; /* in the list of that walk; among the free ones */
+};
+
+/* False: no such process, or it may not be read. */
+bool stat_read(int32_t pid, struct process_stat *ret_stat);
+
+/* Called once, before the others; `self` is the keeper's pid. The memory is taken by the first use. */
+void members_init(int32_t self);
+
+/* The record of a pid, made when there is none. Never null: without memory it is one that forgets. */
+struct member *member_of(int32_t pid);
+/* The pid was reaped. */
+void member_gone(int32_t pid);
+/* Calls `visit` for every record that is left, then forgets them. */
+void members_each_left(void (*visit)(const struct member *member));
+
+/* True when the pid is a child of the keeper, dead or alive: exact, and it stays so until the keeper reaps it. */
+bool is_own_child(int32_t pid);
+/* Calls `visit` for the keeper's own children (zombies too). A list that changes while it is read may miss some:
+ * the caller repeats it until waitid(2) says ECHILD. */
+void each_own_child(void (*visit)(int32_t pid));
+
+/* Lists every descendant, parents before children; returns the first of the list. Nothing may be reaped meanwhile. */
+struct member *members_walk(void);
+
+/* Sends a signal to exactly this process; 0, -ESRCH (gone, or not certainly the same), -EPERM. Signal 0 probes. */
+long member_signal(const struct member *member, int signal);
+
+#endif
