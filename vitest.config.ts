@@ -25,13 +25,7 @@ export default defineConfig({
       { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...contained } },
       {
         extends: true,
-        test: {
-          name: 'package',
-          include: ['test/package/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
-        },
+        test: { name: 'package', include: ['test/package/**/*.test.ts'], ...contained, testTimeout: 120_000, hookTimeout: 120_000 },
       },
     ],
   },
