@@ -7,6 +7,10 @@
 #ifndef CORRAL_GLIBC_COMPAT_H
 #define CORRAL_GLIBC_COMPAT_H
 
+// features.h settles what the system headers show, before the source file can ask for it.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <features.h>
 
 #if defined(__GLIBC__) && defined(__x86_64__)
