@@ -23,12 +23,6 @@ export function newTreeId(): string {
   return `${prefix}.${++trees}`;
 }
 
-/** Whether an environment (as ProcessInfo.env) carries the mark of this tree, directly or as an outer one. */
-export function isMarked(env: Record<string, string> | undefined, treeId: string): boolean {
-  if (env === undefined) return false;
-  return env[TREE_MARK] === treeId || (env[OUTER_TREES_MARK]?.split(':').includes(treeId) ?? false);
-}
-
 /** The two fields of a SpawnRequest that make the environment. The marks are corral's: neither can be set, kept out or removed. */
 export function environmentOf(env: unknown, inheritEnv: boolean, treeId: string): { env: string; inheritEnv: boolean } {
   const changes = env === process.env ? undefined : checkVariables(env); // process.env itself changes nothing
@@ -72,12 +66,14 @@ function checkVariables(env: unknown): Record<string, string | undefined> | unde
   if (typeof env !== 'object' || env === null || Array.isArray(env)) throw invalidArgument('env', 'an object of strings', env);
   const variables = env as Record<string, string | undefined>;
   for (const name in variables) {
-    if (name === '' || name.includes('=') || name.includes('\0')) throw invalidArgument('env', 'names that are not empty and have neither "=" nor NUL', name);
+    if (name === '' || name.includes('=') || name.includes('\0'))
+      throw invalidArgument('env', 'names that are not empty and have neither "=" nor NUL', name);
     const value: unknown = variables[name];
     if (value === undefined) continue;
     if (typeof value !== 'string') throw invalidArgument(`env.${name}`, 'a string, or undefined to remove it', value);
     // Not shown: it may be a secret.
-    if (value.includes('\0')) throw new ProcessError('ERR_INVALID_ARGUMENT', `env.${name}: expected a string without NUL, received one with NUL`);
+    if (value.includes('\0'))
+      throw new ProcessError('ERR_INVALID_ARGUMENT', `env.${name}: expected a string without NUL, received one with NUL`);
   }
   return variables;
 }

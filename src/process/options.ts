@@ -6,9 +6,9 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { invalidArgument } from '../errors.js';
 import {
+  type ChildSettings,
   CONTAIN_GROUP,
   CONTAIN_TREE,
-  type ChildSettings,
   NEVER,
   native,
   POLICY_LEAVE,
@@ -56,10 +56,11 @@ const LIMITS = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile:
 const MAX_GROUPS = 256;
 
 const TERMINATION_OPTIONS = ['killSignal', 'forceKillAfterDelay', 'signal'] as const;
-export const SPAWN_OPTIONS = [
-  ...['cwd', 'env', 'inheritEnv', 'argv0', 'stdin', 'stdout', 'stderr', 'timeout', ...TERMINATION_OPTIONS],
-  ...['containment', 'onLeaderExit', 'onOwnerExit', 'user', 'group', 'groups', 'umask', 'noNewPrivileges', 'nice', 'oomScoreAdj', 'rlimits', 'labels'],
-] as ReadonlyArray<keyof SpawnOptions>;
+export const SPAWN_OPTIONS: ReadonlyArray<keyof SpawnOptions> = [
+  ...(['cwd', 'env', 'inheritEnv', 'argv0', 'stdin', 'stdout', 'stderr', 'timeout'] as const),
+  ...(['containment', 'onLeaderExit', 'onOwnerExit', 'labels', ...TERMINATION_OPTIONS] as const),
+  ...(['user', 'group', 'groups', 'umask', 'noNewPrivileges', 'nice', 'oomScoreAdj', 'rlimits'] as const),
+];
 
 /**
  * @param options of spawn(), and nothing else; whoever has more takes his own out first
@@ -161,9 +162,9 @@ function directory(cwd: unknown): string {
 
 function labelsOf(labels: unknown): Record<string, string> {
   if (labels === undefined) return {};
-  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) throw invalidArgument('labels', 'an object of strings', labels);
-  for (const [name, value] of Object.entries(labels)) if (typeof value !== 'string') throw invalidArgument(`labels.${name}`, 'a string', value);
-  return { ...labels };
+  if (!isRecord(labels)) throw invalidArgument('labels', 'an object of strings', labels);
+  for (const [name, value] of Object.entries(labels)) text(value, `labels.${name}`, 'a string', true);
+  return { ...labels } as Record<string, string>;
 }
 
 // ---- standard streams ---------------------------------------------------------------------------------------------------
@@ -219,8 +220,8 @@ interface FileStream {
 
 /** The descriptor of a stream whose position is that of the descriptor (fs streams with `start` keep their own). */
 function plainDescriptor(stream: FileStream): number | undefined {
-  const plain = typeof stream.fd === 'number' && stream.fd >= 0 && stream.start === undefined && stream.pos === undefined && stream.destroyed !== true;
-  return plain ? (stream.fd as number) : undefined;
+  const { fd, start, pos, destroyed } = stream;
+  return typeof fd === 'number' && fd >= 0 && start === undefined && pos === undefined && destroyed !== true ? fd : undefined;
 }
 
 // ---- settings of the child ----------------------------------------------------------------------------------------------
@@ -278,15 +279,14 @@ function groupId(value: unknown, option: string): number {
 }
 
 function limitsOf(rlimits: unknown): number[] {
-  if (typeof rlimits !== 'object' || rlimits === null || Array.isArray(rlimits)) throw invalidArgument('rlimits', 'an object', rlimits);
+  if (!isRecord(rlimits)) throw invalidArgument('rlimits', 'an object', rlimits);
   const triples: number[] = [];
   for (const [name, value] of Object.entries(rlimits)) {
     if (!Object.hasOwn(LIMITS, name)) throw invalidArgument('rlimits', `any of ${Object.keys(LIMITS).join(', ')}`, name);
     if (value === undefined) continue;
     const option = `rlimits.${name}`;
-    const pair: { soft?: unknown; hard?: unknown } = typeof value === 'object' && value !== null ? value : { soft: value, hard: value };
-    const soft = limit(pair.soft, typeof value === 'object' ? `${option}.soft` : option);
-    const hard = limit(pair.hard, typeof value === 'object' ? `${option}.hard` : option);
+    const soft = isRecord(value) ? limit(value.soft, `${option}.soft`) : limit(value, option);
+    const hard = isRecord(value) ? limit(value.hard, `${option}.hard`) : soft;
     if (soft > hard) throw invalidArgument(`${option}.soft`, `at most the hard limit (${hard})`, soft);
     triples.push(LIMITS[name as keyof typeof LIMITS], soft, hard);
   }
@@ -294,6 +294,10 @@ function limitsOf(rlimits: unknown): number[] {
 }
 
 function limit(value: unknown, option: string): number {
-  if (value === Number.POSITIVE_INFINITY || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value as number;
+  if (typeof value === 'number' && value >= 0 && (Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)) return value;
   throw invalidArgument(option, 'an integer of at least 0, or Infinity', value);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

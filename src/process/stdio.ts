@@ -88,32 +88,78 @@ export class Output extends Readable {
   }
 }
 
+/** The pipes of one child: its streams for the caller, or joined to streams of the caller's own. */
+export class Pipes {
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  readonly #input: Socket | null;
+  readonly #outputs: Output[];
+
+  /** Takes over the descriptors; -1 = none. */
+  constructor(fds: { stdin: number; stdout: number; stderr: number }, joined: Joined) {
+    const stdout = fds.stdout < 0 ? null : new Output(fds.stdout);
+    const stderr = fds.stderr < 0 ? null : new Output(fds.stderr);
+    this.#input = fds.stdin < 0 ? null : openInput(fds.stdin);
+    this.#outputs = [stdout, stderr].filter((output) => output !== null);
+    this.stdin = joined.source === undefined ? this.#input : null;
+    this.stdout = joined.stdoutTarget === undefined ? stdout : null;
+    this.stderr = joined.stderrTarget === undefined ? stderr : null;
+    if (joined.source !== undefined && this.#input !== null) feed(joined.source, this.#input);
+    drain([
+      [stdout, joined.stdoutTarget],
+      [stderr, joined.stderrTarget],
+    ]);
+  }
+
+  /** The tree is empty: readers get what is there, and nothing waits any more. */
+  close(): void {
+    for (const output of this.#outputs) output.finish();
+    this.#input?.destroy();
+  }
+
+  ref(): void {
+    for (const output of this.#outputs) output.ref();
+  }
+
+  unref(): void {
+    for (const output of this.#outputs) output.unref();
+  }
+}
+
+/** Streams of the caller's that have no descriptor of their own. */
+export interface Joined {
+  source: Readable | undefined;
+  stdoutTarget: Writable | undefined;
+  stderrTarget: Writable | undefined;
+}
+
 /**
  * What a child reads; takes over `fd`, the non-blocking write end of a pipe. That the child has closed its end is no accident the
  * program must die of: EPIPE reaches the callbacks of writes and 'error' listeners, but is no uncaught error without one.
  */
-export function openInput(fd: number): Socket {
+function openInput(fd: number): Socket {
   const input = new Socket({ fd, readable: false, writable: true });
   input.on('error', () => {});
   return input;
 }
 
-/** Feeds a stream of the caller's to the child. When the child stops reading, the source is left as it is. */
-export function feed(source: Readable, input: Writable): void {
+/** When the child stops reading, the source is left as it is. */
+function feed(source: Readable, input: Writable): void {
   source.pipe(input);
-  // pipe() ends its target only at the end of the source.
-  source.once('error', () => input.destroy());
+  // pipe() ends its target at the end of the source only, not when the source breaks.
   source.once('close', () => input.end());
   input.once('close', () => source.unpipe(input));
 }
 
-/** Passes outputs on to streams of the caller's. A target that two share ends after both; one that breaks closes the child's pipe. */
-export function drain(outputs: ReadonlyArray<readonly [Output, Writable]>): void {
-  for (const [output, target] of outputs) {
+/** A target that two outputs share ends after both; one that breaks closes the child's pipe. */
+function drain(pairs: ReadonlyArray<readonly [Output | null, Writable | undefined]>): void {
+  for (const [output, target] of pairs) {
+    if (output === null || target === undefined) continue;
     output.pipe(target, { end: false });
     target.once('close', () => output.destroy());
     output.once('close', () => {
-      if (outputs.every(([other, itsTarget]) => itsTarget !== target || other.closed)) target.end();
+      if (pairs.every(([other, itsTarget]) => itsTarget !== target || other?.closed)) target.end();
     });
   }
 }

@@ -1,0 +1,540 @@
+/**
+ * The handle of a spawned command: hold → end → prove empty.
+ *
+ * Ladder and timeout run outside the event loop (in the keeper, or for containment `group` on the watch thread); here their events
+ * become state, promises and reports. What a keeper can not do is done by a scan: the members of a session at level `group`, and
+ * a tree whose keeper died.
+ */
+import { constants } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import { ProcessError } from '../errors.js';
+import {
+  closeId,
+  END_FORCED,
+  END_LEFT,
+  END_TIMED_OUT,
+  type Member,
+  type NativeEvent,
+  NEVER,
+  native,
+  SCOPE_GROUP,
+  SCOPE_PROCESS,
+} from '../native.js';
+import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
+import { hold } from '../tree/hold.js';
+import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
+import { type Claim, claimOf, selectMembers } from '../tree/members.js';
+import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
+import { terminate } from '../tree/terminate.js';
+import type {
+  Child,
+  Containment,
+  ExitStatus,
+  ProcessField,
+  ProcessIdentity,
+  ProcessInfo,
+  Signal,
+  Survivor,
+  TerminationOptions,
+  TerminationReport,
+} from '../types.js';
+import { planTermination, type SpawnPlan, type Termination } from './options.js';
+import { Pipes } from './stdio.js';
+
+type StartedEvent = Extract<NativeEvent, { type: 'started' }>;
+type ExitedEvent = Extract<NativeEvent, { type: 'exited' }>;
+
+const { SIGKILL, SIGCONT } = constants.signals;
+const ESRCH = -constants.errno.ESRCH;
+const ESTALE = -constants.errno.ESTALE;
+
+/** For spawn.ts only: how the events of the addon come in. */
+export const receive = Symbol('receive');
+
+export class SpawnedChild implements Child {
+  readonly pid: number;
+  readonly identity: ProcessIdentity;
+  readonly pgid: number;
+  readonly sid: number;
+  readonly containment: Containment;
+  readonly containmentReason: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  exitCode: number | null = null;
+  signalCode: NodeJS.Signals | null = null;
+  /**
+   * The leader has exited. Never rejects. When its keeper died before it could tell how, exit code and signal are both null: not known.
+   */
+  readonly exited: Promise<ExitStatus>;
+  /**
+   * No live member is left and our ends of the pipes are closed; or SIGKILL did not help, and the report names the survivors. Never
+   * rejects. With onLeaderExit 'leave': the leader has exited, and the report names those who were left.
+   */
+  readonly empty: Promise<TerminationReport>;
+  /** The timeout of the run has come, for the leader or for those who outlived it. */
+  timedOut = false;
+  /** The keeper was killed; what was left of the tree was ended by session, group, descent and mark. */
+  keeperLost = false;
+
+  readonly #id: number;
+  readonly #keeperPid: number;
+  readonly #startedAt = performance.now();
+  readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
+  readonly #termination: Termination;
+  readonly #claim: Claim;
+  readonly #timeoutMs: number;
+  readonly #pipes: Pipes;
+  readonly #forgetAbort: () => void;
+  readonly #exited = new Settled<ExitStatus>();
+  readonly #empty = new Settled<TerminationReport>();
+  readonly #cancel = () => {
+    this.#isCanceled = !this.#hasExited;
+    this.#end(this.#termination); // nobody waits for it: `empty` tells the end
+  };
+
+  #isRefed = true;
+  #isReleased = false;
+  #isCanceled = false;
+  #hasExited = false;
+  /** A keeper holds the tree and says when it is empty. Otherwise that takes a scan. */
+  #isKept: boolean;
+  /** Nobody is left. */
+  #isOver = false;
+  #ending: Ending | undefined;
+  #terminated: Member[] = [];
+  #survivors: Member[] = [];
+
+  constructor(plan: SpawnPlan, event: StartedEvent) {
+    this.#id = event.id;
+    this.pid = this.pgid = this.sid = event.pid;
+    this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
+    this.containment = plan.containment;
+    this.containmentReason = plan.containmentReason;
+    this.labels = plan.labels;
+    this.#keeperPid = event.keeperPid;
+    this.#isKept = plan.containment === 'tree';
+    if (this.#isKept) protectKeeper(event.keeperPid);
+    this.#onLeaderExit = plan.onLeaderExit;
+    this.#termination = { ...plan.termination, abort: undefined };
+    this.#timeoutMs = plan.request.timeoutMs;
+    this.#claim = claimOf(this.identity, { leader: true, mark: plan.treeId });
+    this.exited = this.#exited.promise;
+    this.empty = this.#empty.promise;
+
+    this.#pipes = new Pipes(event, plan);
+    this.stdin = this.#pipes.stdin;
+    this.stdout = this.#pipes.stdout;
+    this.stderr = this.#pipes.stderr;
+
+    const { abort } = plan.termination;
+    abort?.addEventListener('abort', this.#cancel, { once: true });
+    this.#forgetAbort = () => abort?.removeEventListener('abort', this.#cancel);
+    if (abort?.aborted) this.#cancel();
+  }
+
+  // ---- what the caller can do -------------------------------------------------------------------------------------------
+
+  /**
+   * Signals the leader, and nobody else; 0 only asks. False when it is gone.
+   * @throws ProcessError type SIGNAL_FAILED with the kernel's code (EPERM: it changed its uid), ERR_INVALID_ARGUMENT for an unknown signal
+   */
+  kill(signal: Signal = 'SIGTERM'): boolean {
+    return this.#signal(signal, SCOPE_PROCESS);
+  }
+
+  /** Signals the leader's process group, also when the leader is gone (Linux 6.9; before that until the leader is reaped). */
+  killGroup(signal: Signal = 'SIGTERM'): boolean {
+    return this.#signal(signal, SCOPE_GROUP);
+  }
+
+  #signal(signal: Signal, scope: number): boolean {
+    const number = signalNumberOrProbe(signal, 'signal');
+    if (this.#isReleased || (scope === SCOPE_PROCESS && this.#hasExited)) return false;
+    const result = native().signal(this.#id, number, scope);
+    if (result === 0) return true;
+    if (result === ESRCH) return false;
+    throw new ProcessError('ERR_SIGNAL', `signal ${number} to ${this.pid} was refused`, {
+      pid: this.pid,
+      errno: result,
+      syscall: 'pidfd_send_signal',
+    });
+  }
+
+  /**
+   * Ends everything: killSignal and SIGCONT to every member, SIGKILL to those left after forceKillAfterDelay; what is not given is as it
+   * was given to spawn(). A second call joins the first and can only make it shorter. Aborting `signal` means no more patience:
+   * SIGKILL now (or, with forceKillAfterDelay false, say now who is left).
+   * @throws (rejects) ProcessError ERR_SURVIVORS with `report` when anything is left
+   */
+  async stop(options: TerminationOptions = {}): Promise<TerminationReport> {
+    return allGone(await this.#end(planTermination('stop', options, this.#termination)), this.pid);
+  }
+
+  /** SIGKILL to every member, now. Rejects as stop(). */
+  async killAll(): Promise<TerminationReport> {
+    return allGone(await this.#end({ killSignal: SIGKILL, graceMs: 0, abort: undefined }), this.pid);
+  }
+
+  /** Who is left, zombies not counted. */
+  async members(): Promise<ProcessInfo[]> {
+    if (this.#isOver) return [];
+    if (!this.#isKept) return this.#membersByClaim();
+    // Everybody's chain of parents ends at the keeper: it adopts those whose parent died.
+    const table = await scan();
+    return table.descendants(this.#keeperPid).filter((row) => table.isLive(row.pid));
+  }
+
+  async #membersByClaim(): Promise<ProcessInfo[]> {
+    return this.#looks(DEFAULT_FIELDS)();
+  }
+
+  /**
+   * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
+   * also descendants, other groups and sessions led by members, and whoever carries the mark.
+   */
+  #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
+    let claim = this.#claim;
+    const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, 'env' as const] };
+    return async () => {
+      const seen = selectMembers(await scan(options), claim, self());
+      claim = seen.claim;
+      return seen.members;
+    };
+  }
+
+  /** Whether waiting for this child (and its output) keeps the program alive. It does by default, until `empty`. */
+  ref(): this {
+    if (!this.#isRefed && !this.#empty.isSettled) {
+      this.#isRefed = true;
+      native().ref();
+      this.#pipes.ref();
+    }
+    return this;
+  }
+
+  unref(): this {
+    if (this.#isRefed) {
+      this.#isRefed = false;
+      native().unref();
+      this.#pipes.unref();
+    }
+    return this;
+  }
+
+  /** `await using`: stop(). */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  // ---- what happens -----------------------------------------------------------------------------------------------------
+
+  [receive](event: NativeEvent): void {
+    switch (event.type) {
+      case 'exited':
+        this.#leaderExited(event);
+        break;
+      case 'terminated':
+        this.#terminated.push(...event.members);
+        break;
+      case 'survivors':
+        if (event.members.length > 0) this.#survivors.push(...event.members);
+        else this.#keeperFailed(this.#survivors.splice(0).map((member) => survivor(member, this.identity.bootId)));
+        break;
+      case 'empty':
+        if (event.flags & END_TIMED_OUT) this.timedOut = true;
+        this.#keeperIsGone();
+        if (event.flags & END_LEFT) void this.#reportLeft();
+        else this.#finish(this.#keeperReport([], (event.flags & END_FORCED) !== 0, event.durationUs / 1000));
+        break;
+      case 'lost':
+        this.keeperLost = true;
+        this.#keeperIsGone();
+        if (this.#onLeaderExit === 'leave') void this.#reportLeft();
+        else this.#endByScan(this.#termination);
+        break;
+    }
+  }
+
+  #keeperFailed(survivors: Survivor[]): void {
+    this.#ladderOver(this.#keeperReport(survivors, !survivors.every(isNotForced)));
+  }
+
+  #leaderExited(event: ExitedEvent): void {
+    const { exitCode, signal } = endOf(event.status);
+    if (event.flags & END_TIMED_OUT) this.timedOut = true;
+    const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && this.#ending?.isForcing === true);
+    this.#setExit({
+      exitCode,
+      signal,
+      timedOut: this.timedOut,
+      isCanceled: this.#isCanceled,
+      isForcefullyTerminated: isForced && signal === 'SIGKILL',
+      durationMs: event.elapsedUs / 1000,
+      resourceUsage: { userCpuMs: event.userUs / 1000, systemCpuMs: event.systemUs / 1000, maxRssBytes: event.maxRssBytes },
+    });
+    if (this.#isKept || this.#ending !== undefined) return;
+    if (this.#onLeaderExit === 'stop' || this.timedOut) this.#endByScan(this.#termination);
+    else if (this.#onLeaderExit === 'leave') void this.#reportLeft();
+    else void this.#waitForRest();
+  }
+
+  #setExit(status: ExitStatus): void {
+    this.#hasExited = true;
+    this.exitCode = status.exitCode;
+    this.signalCode = status.signal;
+    this.#exited.settle(status);
+  }
+
+  #keeperIsGone(): void {
+    this.#isKept = false;
+    releaseKeeper(this.#keeperPid);
+    this.#release();
+  }
+
+  // ---- ending -----------------------------------------------------------------------------------------------------------
+
+  /** Begins the ladder, or joins the one that runs. */
+  #end(termination: Termination): Promise<TerminationReport> {
+    if (this.#isOver) return this.empty;
+    const { killSignal, graceMs, abort } = termination;
+    if (!this.#isKept) {
+      if (this.#ending === undefined) this.#endByScan(termination);
+      else if (graceMs !== NEVER) this.#hurry(this.#ending, graceMs);
+    } else if (killSignal === SIGKILL) native().kill(this.#id);
+    else native().stop(this.#id, killSignal, graceMs);
+
+    const ending = this.#ending ?? this.#newEnding();
+    if (abort !== undefined) {
+      const hurry = () => {
+        if (!this.#isKept) this.#hurry(ending, 0);
+        else if (graceMs !== NEVER) native().stop(this.#id, killSignal, 0);
+      };
+      abort.addEventListener('abort', hurry, { once: true });
+      void ending.promise.then(() => abort.removeEventListener('abort', hurry));
+      if (abort.aborted) hurry();
+    }
+    return ending.promise;
+  }
+
+  #newEnding(): Ending {
+    this.#ending = new Ending();
+    return this.#ending;
+  }
+
+  #endByScan({ killSignal, graceMs }: Termination): void {
+    const ending = this.#ending ?? this.#newEnding();
+    const neverForced = graceMs === NEVER;
+    if (!neverForced) ending.forceAt(graceMs);
+    // That the group is killed in time must not hang on an event loop that may be blocked by then.
+    if (killSignal === SIGKILL) native().kill(this.#id);
+    else if (!neverForced) native().stop(this.#id, SIGCONT, graceMs); // SIGCONT: only its SIGKILL is wanted
+    terminate(this.#looks(), { killSignal, forceKillAfterDelay: neverForced ? false : graceMs, signal: ending.hurry.signal }).then(
+      (report) => (report.survivors.length === 0 ? this.#finish(report) : this.#ladderOver(report)),
+      (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
+    );
+  }
+
+  #hurry(ending: Ending, graceMs: number): void {
+    if (ending.forceAt(graceMs)) native().stop(this.#id, SIGCONT, graceMs);
+  }
+
+  /** Somebody withstood. Who may not be forced goes on; who can not be is reported, and not waited for. */
+  #ladderOver(report: TerminationReport): void {
+    this.#ending?.settle(report);
+    this.#ending = undefined;
+    if (report.survivors.every(isNotForced)) return;
+    this.#letGo(report);
+    if (!this.#isKept) {
+      this.#exitIsUnknown();
+      this.#release();
+    }
+  }
+
+  /** Proven: nobody is left. */
+  #finish(report: TerminationReport): void {
+    this.#isOver = true;
+    this.#exitIsUnknown();
+    this.#letGo(report);
+    this.#release();
+    this.#ending?.settle(report);
+    this.#ending = undefined;
+  }
+
+  #letGo(report: TerminationReport): void {
+    if (this.#empty.isSettled) return;
+    this.#forgetAbort();
+    this.#pipes.close();
+    this.unref();
+    this.#empty.settle(report);
+  }
+
+  #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    closeId(this.#id);
+  }
+
+  /** After the loss of the keeper nobody can tell any more how the leader ended. */
+  #exitIsUnknown(): void {
+    if (this.#hasExited) return;
+    this.#setExit({
+      exitCode: null,
+      signal: null,
+      timedOut: this.timedOut,
+      isCanceled: this.#isCanceled,
+      isForcefullyTerminated: false,
+      durationMs: performance.now() - this.#startedAt,
+      resourceUsage: { userCpuMs: 0, systemCpuMs: 0, maxRssBytes: 0 },
+    });
+  }
+
+  /** Policy `leave`: those who stay are named, and no longer ours. */
+  async #reportLeft(): Promise<void> {
+    const left = await this.#membersByClaim().catch(() => [{ ...this.identity, name: '' }]);
+    const survivors = left.map(({ pid, startTicks, bootId, name = '' }) => ({
+      pid,
+      startTicks,
+      bootId,
+      name,
+      reason: 'not-forced' as const,
+    }));
+    this.#exitIsUnknown();
+    this.#letGo(this.#scanReport(survivors));
+    this.#release();
+  }
+
+  /** Policy `wait` without a keeper: every member is watched by pidfd, and when all are gone one more look is taken. */
+  async #waitForRest(): Promise<void> {
+    const timeout =
+      this.#timeoutMs === 0 ? undefined : setTimeout(() => this.#timeOut(), this.#startedAt + this.#timeoutMs - performance.now());
+    const look = this.#looks();
+    let report: TerminationReport | undefined;
+    try {
+      for (let quietLooks = 0; quietLooks < 2; quietLooks++) {
+        const members = await look();
+        if (members.length === 0) continue;
+        quietLooks = -1;
+        await Promise.all(members.map(untilGone));
+      }
+    } catch {
+      report = this.#notKnown();
+    }
+    clearTimeout(timeout);
+    if (this.#isOver || this.#ending !== undefined) return; // stop() came in between, and reports itself
+    if (report === undefined) this.#finish(this.#scanReport());
+    else this.#ladderOver(report);
+  }
+
+  #timeOut(): void {
+    this.timedOut = true;
+    if (this.#ending === undefined && !this.#isOver) this.#endByScan(this.#termination);
+  }
+
+  // ---- reports ----------------------------------------------------------------------------------------------------------
+
+  #keeperReport(survivors: Survivor[], isForced: boolean, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
+    const { bootId } = this.identity;
+    return {
+      terminated: this.#terminated.map(({ pid, startTicks, name, detail }) => ({
+        pid,
+        startTicks,
+        bootId,
+        name,
+        signal: signalName(detail),
+      })),
+      survivors,
+      escalated: isForced,
+      durationMs,
+      // The keeper's list of survivors is a scan as well; only `empty` rests on ECHILD.
+      proof: survivors.length === 0 ? 'echild' : 'scan',
+    };
+  }
+
+  /** /proc could not be read: whether anybody is left is not known, and that is what the report says. */
+  #notKnown(report = this.#scanReport()): TerminationReport {
+    return { ...report, survivors: [...report.survivors, { ...this.identity, name: '', reason: 'unknown' }] };
+  }
+
+  #scanReport(survivors: Survivor[] = []): TerminationReport {
+    return { terminated: [], survivors, escalated: false, durationMs: this.#ending?.elapsedMs ?? 0, proof: 'scan' };
+  }
+}
+
+/** A promise and its end. */
+class Settled<T> {
+  isSettled = false;
+  readonly promise: Promise<T>;
+  #resolve!: (value: T) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  settle(value: T): void {
+    this.isSettled = true;
+    this.#resolve(value);
+  }
+}
+
+/** One run of the ladder, whoever asked for it. */
+class Ending extends Settled<TerminationReport> {
+  /** For a ladder that runs in JavaScript: aborted when it has to be over. */
+  readonly hurry = new AbortController();
+  readonly #since = performance.now();
+  #forceAtMs = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  get elapsedMs(): number {
+    return performance.now() - this.#since;
+  }
+
+  get isForcing(): boolean {
+    return performance.now() >= this.#forceAtMs;
+  }
+
+  /** True when that is earlier than before. */
+  forceAt(graceMs: number): boolean {
+    const forceAtMs = performance.now() + graceMs;
+    if (forceAtMs >= this.#forceAtMs) return false;
+    this.#forceAtMs = forceAtMs;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.hurry.abort(), graceMs);
+    return true;
+  }
+
+  override settle(report: TerminationReport): void {
+    clearTimeout(this.#timer);
+    super.settle(report);
+  }
+}
+
+const SURVIVOR_REASONS = ['unknown', 'eperm', 'uninterruptible', 'not-forced'] as const;
+
+function survivor({ pid, startTicks, name, detail }: Member, bootId: string): Survivor {
+  return { pid, startTicks, bootId, name, reason: SURVIVOR_REASONS[detail] ?? 'unknown' };
+}
+
+function isNotForced({ reason }: Survivor): boolean {
+  return reason === 'not-forced';
+}
+
+function allGone(report: TerminationReport, pid: number): TerminationReport {
+  if (report.survivors.length === 0) return report;
+  const names = report.survivors.map((one) => `${one.pid} ${one.name} (${one.reason})`).join(', ');
+  throw new ProcessError('ERR_SURVIVORS', `not everything could be ended: ${names}`, { pid, report });
+}
+
+function untilGone(member: ProcessIdentity): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const held = hold(member, () => {
+      if (typeof held !== 'number') held.close();
+      resolve();
+    });
+    if (held === ESRCH || held === ESTALE) resolve();
+    else if (typeof held === 'number') reject(new ProcessError('ERR_SCAN', `process ${member.pid} can not be watched`, { errno: held }));
+  });
+}
