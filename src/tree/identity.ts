@@ -1,0 +1,93 @@
+/**
+ * Who a process is, who we are ourselves, and which targets are refused whoever asks.
+ *
+ * A pid is only a number that is used again; with the start time in ticks since boot and the boot id it names one process
+ * for as long as the machine is up. Signals nothing.
+ */
+import { readFileSync } from 'node:fs';
+import { invalidArgument, ProcessError } from '../errors.js';
+import { native } from '../native.js';
+import type { ProcessIdentity } from '../types.js';
+
+/** /proc/sys/kernel/random/boot_id. */
+export function bootId(): string {
+  return native().kernel().bootId;
+}
+
+/** Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid). */
+export function identityOf(pid: number): ProcessIdentity | null {
+  const startTicks = native().startTicks(pid);
+  return typeof startTicks === 'bigint' ? { pid, startTicks, bootId: bootId() } : null;
+}
+
+/** Ourselves, as far as choosing victims is concerned. */
+export interface Self {
+  pid: number;
+  pgid: number;
+  sid: number;
+  /** Parent, its parent and so on up to PID 1, as far as /proc shows them. */
+  ancestors: ReadonlySet<number>;
+  /** The keepers of this program's own trees: our children, but not ours to end. */
+  keepers: ReadonlySet<number>;
+}
+
+const keepers = new Set<number>();
+
+/** Whoever starts a keeper names it here until it has been reaped, so that no kill by pid or by mark hits it. */
+export function protectKeeper(pid: number): void {
+  keepers.add(pid);
+}
+
+export function releaseKeeper(pid: number): void {
+  keepers.delete(pid);
+}
+
+/** Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session. */
+export function self(): Self {
+  const own = readLinks('self');
+  const ancestors = new Set<number>();
+  for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readLinks(pid)?.ppid ?? 0) ancestors.add(pid);
+  return { pid: process.pid, pgid: own?.pgid ?? 0, sid: own?.sid ?? 0, ancestors, keepers: new Set(keepers) };
+}
+
+/**
+ * Refuses what must never be a target: 0 and -1 (they mean whole sets of processes to kill(2)), PID 1, ourselves, our ancestors, the
+ * leader of our own process group, and the keepers of our own trees.
+ * @param option name of the argument, for the message.
+ * @throws ProcessError ERR_REFUSED_TARGET saying why, or ERR_INVALID_ARGUMENT for what is no process id at all.
+ */
+export function refuse(pid: unknown, option: string, ourselves: () => Self = self): void {
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid < -1 || pid > 0x7fffffff) {
+    throw invalidArgument(option, 'a process id (an integer from 2 to 2147483647)', pid);
+  }
+  const why = reasonToRefuse(pid, ourselves);
+  if (why !== undefined) throw new ProcessError('ERR_REFUSED_TARGET', `${option}: ${pid} is refused: ${why}`, { pid });
+}
+
+function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined {
+  if (pid === -1) return 'to kill(2) it means every process there is';
+  if (pid === 0) return 'to kill(2) it means our own process group';
+  if (pid === 1) return 'PID 1 is init; everything here ends with it';
+  const { pid: own, pgid, ancestors, keepers } = ourselves();
+  if (pid === own) return 'it is this process itself';
+  if (ancestors.has(pid)) return 'this process descends from it';
+  if (pid === pgid) return 'it leads the process group that this process belongs to';
+  if (keepers.has(pid)) return 'it is the keeper of a tree of this program; stop the tree instead';
+  return undefined;
+}
+
+/** ppid, process group and session of proc_pid_stat(5); undefined when there is none or it is hidden. */
+function readLinks(pid: number | 'self'): { ppid: number; pgid: number; sid: number } | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The name before it may hold anything, parentheses and newlines too: what follows the last one is ours.
+  const [, ppid, pgid, sid] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ', 4)
+    .map(Number);
+  return ppid === undefined || pgid === undefined || sid === undefined ? undefined : { ppid, pgid, sid };
+}

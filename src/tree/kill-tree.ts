@@ -1,0 +1,78 @@
+/**
+ * Ends a tree that somebody else started: child_process, execa, a pid from a file.
+ *
+ * Which processes belong to it is members.ts, how they are ended terminate.ts; this is the door: who is meant, and who is refused.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { invalidArgument, ProcessError } from '../errors.js';
+import type { ProcessIdentity, TerminationOptions, TerminationReport } from '../types.js';
+import { bootId, identityOf, refuse } from './identity.js';
+import { checkOptions, terminationSettings } from './options.js';
+import { scan } from './scan.js';
+import { selectTree } from './select.js';
+import { terminate } from './terminate.js';
+
+/**
+ * Ends a process with its descendants, and with the process groups and sessions that it or they lead: `killSignal` (SIGTERM) and SIGCONT
+ * to all, SIGKILL to those left after `forceKillAfterDelay` (5000 ms), until two looks in a row find nobody.
+ *
+ * A target that has ended, or whose number belongs to another process by now, is not an error: the report is empty and nothing was
+ * signalled. What lives on is in `survivors`, with the reason; that is no error either.
+ *
+ * /proc shows no more than parents, groups and sessions: what has left its session *and* lost its parent before the first look
+ * is not found (`proof` is 'scan'). Only what corral's own spawn() started is held completely.
+ *
+ * @param options.signal aborted: SIGKILL at once instead of after the delay; the promise still settles only with the truth.
+ * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, kernel threads and
+ *   corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN.
+ */
+export async function killTree(
+  target: number | ChildProcess | ProcessIdentity,
+  options: TerminationOptions = {},
+): Promise<TerminationReport> {
+  checkOptions('killTree', options, ['killSignal', 'forceKillAfterDelay', 'signal']);
+  terminationSettings(options);
+  // Before anything is awaited: what a ChildProcess names can not be reaped, and its number not be used again, within this turn.
+  const root = resolveTarget(target);
+  if (root === null) return { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
+  await refuseKernelThread(root);
+  return terminate(selectTree(root), options);
+}
+
+/** null: it has ended, or never was. */
+function resolveTarget(target: number | ChildProcess | ProcessIdentity): ProcessIdentity | null {
+  if (typeof target === 'number') {
+    refuse(target, 'target');
+    return identityOf(target);
+  }
+  if (typeof target !== 'object' || target === null) {
+    throw invalidArgument('target', 'a process id, a ChildProcess or a ProcessIdentity', target);
+  }
+  // Children and attached processes of our own carry the identity with them.
+  const named = 'identity' in target ? (target.identity as ProcessIdentity) : target;
+  if ('startTicks' in named) return checkIdentity(named);
+  if (!('exitCode' in named)) throw invalidArgument('target', 'a process id, a ChildProcess or a ProcessIdentity', target);
+  // Without a pid it was never started; Node's own kill() would then hit pid 0, which means our own group.
+  if (named.pid === undefined || named.exitCode !== null || named.signalCode !== null) return null;
+  refuse(named.pid, 'target');
+  return identityOf(named.pid);
+}
+
+function checkIdentity(identity: ProcessIdentity): ProcessIdentity | null {
+  const { pid, startTicks, bootId: boot } = identity;
+  if (typeof startTicks !== 'bigint') throw invalidArgument('target.startTicks', 'a bigint', startTicks);
+  if (typeof boot !== 'string') throw invalidArgument('target.bootId', 'a string', boot);
+  if (!Number.isInteger(pid)) throw invalidArgument('target.pid', 'a process id', pid);
+  const now = boot === bootId() ? identityOf(pid) : null;
+  if (now !== null && now.startTicks !== startTicks) return null;
+  refuse(pid, 'target.pid');
+  return now;
+}
+
+async function refuseKernelThread({ pid }: ProcessIdentity): Promise<void> {
+  const table = await scan({ fields: ['name'], pids: [pid] });
+  if (!table.isKernelThread(pid)) return;
+  throw new ProcessError('ERR_REFUSED_TARGET', `target: ${pid} is refused: it is a thread of the kernel (${table.get(pid)?.name})`, {
+    pid,
+  });
+}

@@ -1,0 +1,329 @@
+/**
+ * The escalation: ask, wait, freeze, kill, prove. Pure: no clock, no system call, no timer. The driver (terminate.ts) tells what
+ * happened and when, and does what the answer says.
+ *
+ *   asking    killSignal to every member once, SIGCONT after it (a stopped process sees a signal only when it runs again); members that
+ *             turn up later are asked when they are found. Until nobody is left, or the grace period is over.
+ *   freezing  SIGSTOP to every member, then look again, until a look finds nobody new and everybody standing still: what stands
+ *             still does not fork. Going straight to SIGKILL would lose the children of a process that forks between the look
+ *             and its death: their parent gone, nothing tells that they belong here.
+ *   killing   SIGKILL to every member; newcomers go through freezing again.
+ *   judging   the time for that is over too: one more look, for the reasons.
+ *   settled   nobody is left: two complete looks in a row found nobody, since one look is not one instant and may miss
+ *             a child with a low number. Or somebody is, and it is said who and why.
+ */
+
+/** Any string that names one process for ever. */
+export type Key = string;
+
+export interface LadderSettings {
+  killSignal: number;
+  /** From the first signal to SIGKILL; null = never SIGKILL. */
+  graceMs: number | null;
+  /** From the last SIGKILL until those left count as survivors; with `graceMs` null, from the first signal. */
+  killWaitMs: number;
+}
+
+/** What a look says of a member: the letter of its state, where known. */
+export interface Sighting {
+  key: Key;
+  state?: string | undefined;
+}
+
+export type LadderEvent =
+  /** A look is complete: these live. */
+  | { type: 'looked'; members: readonly Sighting[] }
+  /** A look was not possible. */
+  | { type: 'blind' }
+  /** These have ended. */
+  | { type: 'gone'; keys: readonly Key[] }
+  /** The kernel did not let us signal it. */
+  | { type: 'refused'; key: Key; reason: Refusal }
+  /** The time that was last waited for has come. */
+  | { type: 'time' }
+  /** The caller has no patience left: SIGKILL now (or, if that is never to be sent, say now who is left). */
+  | { type: 'hurry' };
+
+export type Refusal = 'eperm' | 'unknown';
+export type SurvivorReason = 'eperm' | 'uninterruptible' | 'not-forced' | 'unknown';
+
+export type LadderAction =
+  | { do: 'look' }
+  | { do: 'signal'; keys: readonly Key[]; signals: readonly number[] }
+  /** Replaces the time waited for. */
+  | { do: 'wait'; untilMs: number }
+  | { do: 'settle'; survivors: ReadonlyArray<{ key: Key; reason: SurvivorReason }>; blind: boolean };
+
+interface Member {
+  /** The strongest that was sent to it. */
+  readonly sent: 'nothing' | 'ask' | 'stop' | 'kill';
+  readonly refused?: Refusal;
+  readonly state?: string | undefined;
+}
+
+export interface LadderState {
+  readonly phase: 'asking' | 'freezing' | 'killing' | 'judging' | 'settled';
+  readonly settings: LadderSettings;
+  /** Live members, in the order in which they were found: parents before children. */
+  readonly members: ReadonlyMap<Key, Member>;
+  /** A look is under way; `stale` when something was done since it began, so that its silence proves nothing. */
+  readonly look: 'none' | 'fresh' | 'stale';
+  /** Complete looks in a row that found nobody we could do anything about. */
+  readonly quietLooks: number;
+  /** The last look was not possible. */
+  readonly blind: boolean;
+  /** How often freezing was begun, and the looks since. */
+  readonly freezes: number;
+  readonly freezeLooks: number;
+  readonly judgements: number;
+  /** End of the phase. */
+  readonly deadlineMs: number;
+  readonly escalated: boolean;
+}
+
+export interface LadderStep {
+  state: LadderState;
+  actions: LadderAction[];
+}
+
+const SIGKILL = 9;
+const SIGCONT = 18;
+const SIGSTOP = 19;
+const QUIET_LOOKS = 2;
+/** Members of another user go on forking whatever we do; freezing must not wait for them for ever. */
+const FREEZE_LOOKS = 16;
+const FREEZES = 8;
+/** States in which a process forks nothing: stopped, traced, dead, waiting in the kernel (for a vfork child, for a device). */
+const STANDING = new Set(['T', 't', 'Z', 'X', 'D']);
+/** Before a look that was not possible is tried again. */
+const RETRY_MS = 50;
+
+export function beginLadder(settings: LadderSettings, nowMs: number): LadderStep {
+  const forced = settings.killSignal === SIGKILL || settings.graceMs === 0;
+  const state: LadderState = {
+    phase: forced ? 'freezing' : 'asking',
+    settings,
+    members: new Map(),
+    look: 'fresh',
+    quietLooks: 0,
+    blind: false,
+    freezes: forced ? 1 : 0,
+    freezeLooks: 0,
+    judgements: 0,
+    deadlineMs: nowMs + (forced ? settings.killWaitMs : (settings.graceMs ?? settings.killWaitMs)),
+    escalated: false,
+  };
+  return { state, actions: [{ do: 'look' }, { do: 'wait', untilMs: state.deadlineMs }] };
+}
+
+export function stepLadder(state: LadderState, event: LadderEvent, nowMs: number): LadderStep {
+  if (state.phase === 'settled') return { state, actions: [] };
+  const step = new Step(state, nowMs);
+  switch (event.type) {
+    case 'looked':
+      step.looked(event.members);
+      break;
+    case 'blind':
+      step.wentBlind();
+      break;
+    case 'gone':
+      step.gone(event.keys);
+      break;
+    case 'refused':
+      step.refused(event.key, event.reason);
+      break;
+    case 'time':
+      step.time();
+      break;
+    case 'hurry':
+      if (state.phase === 'asking') step.leaveAsking();
+      break;
+  }
+  return { state: step.state, actions: step.actions };
+}
+
+/** The working copy of one step. */
+class Step {
+  readonly actions: LadderAction[] = [];
+  state: LadderState & { members: Map<Key, Member> };
+
+  constructor(
+    state: LadderState,
+    private readonly nowMs: number,
+  ) {
+    this.state = { ...state, members: new Map(state.members) };
+  }
+
+  looked(sightings: readonly Sighting[]): void {
+    const { members } = this.state;
+    const complete = this.state.look === 'fresh';
+    let newcomers = 0;
+    for (const { key, state } of sightings) {
+      const member = members.get(key);
+      if (member === undefined) newcomers++;
+      members.set(key, { sent: 'nothing', ...member, state });
+    }
+    this.set({
+      look: 'none',
+      blind: false,
+      quietLooks: complete && newcomers === 0 && this.onlyRefusedLeft() ? this.state.quietLooks + 1 : 0,
+    });
+
+    switch (this.state.phase) {
+      case 'asking':
+        this.ask();
+        // A member that refuses may still end by itself (its parent does, its input ends), so the grace period is waited for.
+        if (members.size === 0) this.lookAgainOrSettle();
+        break;
+      case 'freezing':
+        this.set({ freezeLooks: this.state.freezeLooks + 1 });
+        // A signal that was sent has not yet stopped a process in the middle of a fork: its state tells.
+        if ((newcomers > 0 || !complete || !this.allStanding()) && this.state.freezeLooks < FREEZE_LOOKS) this.freeze();
+        else this.kill();
+        break;
+      case 'killing':
+        if (newcomers > 0 && this.state.freezes < FREEZES) this.beginFreezing();
+        else if (this.onlyRefusedLeft()) this.lookAgainOrSettle();
+        break;
+      case 'judging':
+        this.set({ judgements: this.state.judgements + 1 });
+        // Dead for the look, but the news of its end is still on the way to us: it shall not be called a survivor.
+        if (sightings.length < members.size && this.state.judgements < QUIET_LOOKS) this.look();
+        else this.settle();
+        break;
+    }
+  }
+
+  wentBlind(): void {
+    this.set({ look: 'none', blind: true, quietLooks: 0 });
+    if (this.state.phase === 'judging') this.settle();
+    else if (this.state.phase === 'freezing') this.kill();
+    else this.wait(Math.min(this.nowMs + RETRY_MS, this.state.deadlineMs));
+  }
+
+  gone(keys: readonly Key[]): void {
+    for (const key of keys) this.state.members.delete(key);
+    const { phase, members, look } = this.state;
+    if (look !== 'none' || this.state.blind) return;
+    if (phase === 'asking' ? members.size === 0 : phase === 'killing' && this.onlyRefusedLeft()) this.look();
+  }
+
+  refused(key: Key, reason: Refusal): void {
+    const member = this.state.members.get(key);
+    if (member === undefined) return;
+    this.state.members.set(key, { ...member, refused: reason });
+    if (this.state.phase === 'killing' && this.state.look === 'none' && this.onlyRefusedLeft()) this.look();
+  }
+
+  time(): void {
+    if (this.nowMs < this.state.deadlineMs) {
+      if (this.state.blind && this.state.look === 'none') this.look();
+      this.wait(this.state.deadlineMs);
+      return;
+    }
+    switch (this.state.phase) {
+      case 'asking':
+        this.leaveAsking();
+        break;
+      case 'freezing':
+        this.kill();
+        break;
+      case 'killing':
+        this.judge();
+        break;
+    }
+  }
+
+  leaveAsking(): void {
+    if (this.state.settings.graceMs === null) this.judge();
+    else {
+      this.extend();
+      this.beginFreezing();
+    }
+  }
+
+  private ask(): void {
+    const { killSignal } = this.state.settings;
+    this.signal('ask', killSignal === SIGCONT ? [SIGCONT] : [killSignal, SIGCONT], (member) => member.sent === 'nothing');
+  }
+
+  private beginFreezing(): void {
+    this.set({ phase: 'freezing', freezes: this.state.freezes + 1, freezeLooks: 0 });
+    this.freeze();
+  }
+
+  private freeze(): void {
+    this.signal('stop', [SIGSTOP], (member) => member.sent !== 'stop' && member.sent !== 'kill');
+    if (this.state.look === 'none') this.look();
+  }
+
+  private kill(): void {
+    this.set({ phase: 'killing' });
+    this.signal('kill', [SIGKILL], () => true);
+    this.extend();
+    if (this.state.members.size > 0) this.set({ escalated: true });
+    else if (this.state.look === 'none') this.lookAgainOrSettle(); // No end to wait for.
+  }
+
+  /** The time to die begins anew. */
+  private extend(): void {
+    this.set({ deadlineMs: this.nowMs + this.state.settings.killWaitMs });
+    this.wait(this.state.deadlineMs);
+  }
+
+  private judge(): void {
+    this.set({ phase: 'judging' });
+    if (this.state.look === 'none') this.look();
+  }
+
+  private settle(): void {
+    this.set({ phase: 'settled' });
+    const survivors = [...this.state.members].map(([key, member]) => ({ key, reason: this.reasonOf(member) }));
+    this.actions.push({ do: 'settle', survivors, blind: this.state.blind });
+  }
+
+  private lookAgainOrSettle(): void {
+    if (this.state.quietLooks >= QUIET_LOOKS) this.settle();
+    else this.look();
+  }
+
+  private look(): void {
+    this.set({ look: 'fresh' });
+    this.actions.push({ do: 'look' });
+  }
+
+  private wait(untilMs: number): void {
+    this.actions.push({ do: 'wait', untilMs });
+  }
+
+  private signal(sent: Member['sent'], signals: readonly number[], test: (member: Member) => boolean): void {
+    const chosen = [...this.state.members].filter(([, member]) => test(member));
+    if (chosen.length === 0) return;
+    for (const [key, { refused: _, ...member }] of chosen) this.state.members.set(key, { ...member, sent });
+    if (this.state.look === 'fresh') this.set({ look: 'stale' });
+    this.actions.push({ do: 'signal', keys: chosen.map(([key]) => key), signals });
+  }
+
+  private onlyRefusedLeft(): boolean {
+    for (const member of this.state.members.values()) if (member.refused === undefined) return false;
+    return true;
+  }
+
+  private allStanding(): boolean {
+    for (const { refused, state } of this.state.members.values()) {
+      if (refused === undefined && state !== undefined && !STANDING.has(state)) return false;
+    }
+    return true;
+  }
+
+  private reasonOf(member: Member): SurvivorReason {
+    if (member.refused === 'eperm') return 'eperm';
+    if (member.state === 'D') return 'uninterruptible';
+    if (this.state.settings.graceMs === null && this.state.settings.killSignal !== SIGKILL) return 'not-forced';
+    return 'unknown';
+  }
+
+  private set(change: Partial<LadderState>): void {
+    Object.assign(this.state, change);
+  }
+}

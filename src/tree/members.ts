@@ -1,0 +1,131 @@
+/**
+ * Which processes belong to a tree, as far as /proc can tell. Pure: a table and what is ours so far in, members out.
+ *
+ * Finding too few leaves a leftover, finding too many kills a stranger; where both are possible the rule here is the narrow one.
+ *
+ * A process is a member when
+ *  1. it is the root, or was a member in an earlier look and still is that very process (pid and start time);
+ *  2. its parent is a member;
+ *  3. its process group is led, or was led, by a member. Members that only belong to a group lead no one else into the tree: a
+ *     child of a shell shares its group with the shell's other children, and those are not ours;
+ *  4. its session is led, or was led, by a member, for the same reason;
+ *  5. its environment carries the mark of the tree, and the caller has said which mark that is. A process found by pid is never
+ *     asked for its mark: everything a tree starts inherits it, so an outlier of a tree would claim the whole tree.
+ * whatever these say, it is not a member when
+ *  6. it is a thread of the kernel, PID 1, ourselves, one of our ancestors or a keeper of our own trees; nor do rules 3 and 4
+ *     ever apply to the group and session that we are in ourselves;
+ *  7. it is older than the member it was found through. A child can not be; its parent's number was used again;
+ *  8. it leads a claimed group or session but is not who led it: the number was used again, and the claim is void. The kernel does not
+ *     give a number away while a process is left in the group or session of that number, so a claim ends with the first
+ *     look that finds nobody in it.
+ * Zombies (nothing of them runs) are followed, since a zombie may lead a group, but are no live members.
+ */
+import type { ProcessIdentity } from '../types.js';
+import type { Self } from './identity.js';
+import type { ProcessRow, ProcessTable } from './table.js';
+
+type Key = Pick<ProcessIdentity, 'pid' | 'startTicks'>;
+
+/** What is ours, from one look to the next. */
+export interface Claim {
+  /** pid → start time. */
+  readonly known: ReadonlyMap<number, bigint>;
+  /** Process groups and sessions led by a member: their number → start time of the leader. */
+  readonly groups: ReadonlyMap<number, bigint>;
+  readonly sessions: ReadonlyMap<number, bigint>;
+  /** Value of CORRAL_TREE; nothing older than `since` carries it. */
+  readonly mark?: { readonly value: string; readonly since: bigint };
+}
+
+export interface ClaimOptions {
+  /**
+   * The root is known to have led its own group and session since it was started (we started it so): they are claimed even when it
+   * has ended. Otherwise only while the root itself, or its zombie, is there to show it.
+   */
+  leader?: boolean;
+  /** The tree's CORRAL_TREE; the table must have been scanned with 'env'. */
+  mark?: string;
+}
+
+export function claimOf(root: Key, { leader = false, mark }: ClaimOptions = {}): Claim {
+  const own = new Map([[root.pid, root.startTicks]]);
+  const led: Claim['groups'] = leader ? own : new Map();
+  return { known: own, groups: led, sessions: led, ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks } }) };
+}
+
+/** Live members, parents before children; and the claim for the next look. */
+export function selectMembers(table: ProcessTable, claim: Claim, ourselves: Self): { members: ProcessRow[]; claim: Claim } {
+  const known = new Map(claim.known);
+  const groups = stillHeld(claim.groups, table, ourselves.pgid, (pgid) => table.group(pgid));
+  const sessions = stillHeld(claim.sessions, table, ourselves.sid, (sid) => table.session(sid));
+  const found = new Map<number, ProcessRow>();
+  const queue: ProcessRow[] = [];
+
+  const admit = (row: ProcessRow, since: bigint) => {
+    if (found.has(row.pid) || row.startTicks < since || isSpared(row, table, ourselves)) return;
+    found.set(row.pid, row);
+    known.set(row.pid, row.startTicks);
+    queue.push(row);
+  };
+  const admitAll = (rows: readonly ProcessRow[], since: bigint) => {
+    for (const row of rows) admit(row, since);
+  };
+
+  for (const [pid, startTicks] of claim.known) {
+    const row = table.find({ pid, startTicks });
+    if (row !== undefined) admit(row, startTicks);
+  }
+  for (const [pgid, since] of groups) admitAll(table.group(pgid), since);
+  for (const [sid, since] of sessions) admitAll(table.session(sid), since);
+  if (claim.mark !== undefined) {
+    const { value, since } = claim.mark;
+    admitAll(
+      [...table].filter((row) => carriesMark(row, value)),
+      since,
+    );
+  }
+
+  // Grows while it is walked.
+  for (const row of queue) {
+    const { pid, startTicks } = row;
+    admitAll(table.children(pid), startTicks);
+    if (row.pgid === pid && pid !== ourselves.pgid && !groups.has(pid)) {
+      groups.set(pid, startTicks);
+      admitAll(table.group(pid), startTicks);
+    }
+    if (row.sid === pid && pid !== ourselves.sid && !sessions.has(pid)) {
+      sessions.set(pid, startTicks);
+      admitAll(table.session(pid), startTicks);
+    }
+  }
+  return {
+    members: [...found.values()].filter((row) => table.isLive(row.pid)),
+    claim: { ...claim, known, groups, sessions },
+  };
+}
+
+/** Claims on groups or sessions that can not have become somebody else's (rule 8), nor are our own (rule 6). */
+function stillHeld(
+  claims: ReadonlyMap<number, bigint>,
+  table: ProcessTable,
+  own: number,
+  membersOf: (id: number) => readonly ProcessRow[],
+): Map<number, bigint> {
+  const held = new Map<number, bigint>();
+  for (const [id, leaderStart] of claims) {
+    const holder = table.get(id);
+    const recycled = holder !== undefined && holder.startTicks !== leaderStart;
+    if (!recycled && id !== own && membersOf(id).length > 0) held.set(id, leaderStart);
+  }
+  return held;
+}
+
+function isSpared(row: ProcessRow, table: ProcessTable, ourselves: Self): boolean {
+  const { pid } = row;
+  return pid <= 1 || pid === ourselves.pid || ourselves.ancestors.has(pid) || ourselves.keepers.has(pid) || table.isKernelThread(pid);
+}
+
+/** A tree inside a tree has a mark of its own and keeps those around it in CORRAL_TREE_PARENTS. */
+function carriesMark({ env }: ProcessRow, mark: string): boolean {
+  return env !== undefined && (env.CORRAL_TREE === mark || (env.CORRAL_TREE_PARENTS ?? '').split(/[:,\s]+/).includes(mark));
+}

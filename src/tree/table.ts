@@ -1,0 +1,433 @@
+/**
+ * One look at the processes of a machine: rows by pid, and who belongs to whom.
+ *
+ * Pure: reads no /proc and asks no clock; ages come from the scan's own boot-time clock, never from the wall clock. A table is
+ * made from the columns of a native scan and decodes a row when somebody asks for it, or from plain rows (tests, replay).
+ * What could not be read is absent and named in `unread`: unknown, never empty.
+ */
+import { invalidArgument } from '../errors.js';
+import { FIELD_ARGS, FIELD_CGROUP, FIELD_CWD, FIELD_ENV, FIELD_EXE, FIELD_STAT, FIELD_UID, type ScanColumns } from '../native.js';
+import type { ProcessField, ProcessIdentity, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
+
+/** What has to be read of each process for a field, proc(5). Everything in /proc/PID/stat is one file and one bit. */
+export const FIELD_BITS: Readonly<Record<ProcessField, number>> = {
+  name: FIELD_STAT,
+  ppid: FIELD_STAT,
+  pgid: FIELD_STAT,
+  sid: FIELD_STAT,
+  state: FIELD_STAT,
+  tty: FIELD_STAT,
+  startTime: FIELD_STAT,
+  cpu: FIELD_STAT,
+  memory: FIELD_STAT,
+  threads: FIELD_STAT,
+  args: FIELD_ARGS,
+  uid: FIELD_UID,
+  cwd: FIELD_CWD,
+  exe: FIELD_EXE,
+  env: FIELD_ENV,
+  cgroup: FIELD_CGROUP,
+};
+export const PROCESS_FIELDS = Object.keys(FIELD_BITS) as ProcessField[];
+
+/** A row of a table: the public facts, and what only judging them needs. */
+export interface ProcessRow extends ProcessInfo {
+  /** A thread of the kernel; no signal ends it. Absent: an ordinary process, or not known. */
+  kernelThread?: boolean;
+  /** Of children that were waited for; with 'cpu'. */
+  childCpuMs?: number;
+  /** Fields that were asked for and could not be read (other user, hidepid): unknown. Absent: none. */
+  unread?: ProcessField[];
+}
+
+/** The moment of a scan, and the facts of the machine that turn its numbers into units. */
+export interface TableFacts {
+  /** CLOCK_BOOTTIME at the start of the scan, in clock ticks; the clock start times are on. */
+  nowTicks: bigint;
+  /** Wall clock at the same time, for display only. */
+  nowMs: number;
+  bootId?: string;
+  /** USER_HZ. Default 100. */
+  ticksPerSecond?: number;
+  /** Default 4096. */
+  pageSize?: number;
+  /** The process that made the scan. */
+  scannerPid?: number;
+}
+
+/** What `toJSON` gives: a snapshot that can be saved and judged again, ages unchanged. */
+export interface SavedTable {
+  corralSnapshot: 1;
+  bootId: string;
+  nowTicks: string;
+  nowMs: number;
+  ticksPerSecond: number;
+  scannerPid?: number;
+  processes: Array<Omit<ProcessRow, 'startTicks' | 'bootId' | 'startTime' | 'ageSeconds'> & { startTicks: string; ageSeconds?: number }>;
+}
+
+/** PF_KTHREAD of the kernel's include/linux/sched.h. */
+const KERNEL_THREAD = 0x00200000;
+/** The start time of a row whose stat was hidden from us; it belongs to no process. */
+const HIDDEN_TICKS = 0xffff_ffff_ffff_ffffn;
+const NONE: readonly number[] = [];
+const ZOMBIE = 'Z'.charCodeAt(0);
+const DEAD = 'X'.charCodeAt(0);
+
+export class ProcessTable implements PublicTable {
+  readonly size: number;
+  readonly nowTicks: bigint;
+  readonly nowMs: number;
+  readonly bootId: string;
+  readonly ticksPerSecond: number;
+  readonly scannerPid: number | undefined;
+
+  /** Of each row, in ascending order of pid. -1 in a link column: not known. */
+  readonly #links: Links;
+  readonly #rows: Array<ProcessRow | undefined>;
+  readonly #decode: (index: number) => ProcessRow;
+  #byParent: Map<number, number[]> | undefined;
+  #byGroup: Map<number, number[]> | undefined;
+  #bySession: Map<number, number[]> | undefined;
+
+  private constructor(links: Links, rows: Array<ProcessRow | undefined>, decode: (index: number) => ProcessRow, facts: TableFacts) {
+    this.size = links.pid.length;
+    this.nowTicks = facts.nowTicks;
+    this.nowMs = facts.nowMs;
+    this.bootId = facts.bootId ?? '';
+    this.ticksPerSecond = facts.ticksPerSecond ?? 100;
+    this.scannerPid = facts.scannerPid;
+    this.#links = links;
+    this.#rows = rows;
+    this.#decode = decode;
+  }
+
+  /** A table over a scan. `fields` are those its rows show; the links between processes are there in any case. */
+  static fromColumns(
+    columns: ScanColumns,
+    fields: Iterable<ProcessField>,
+    facts: Omit<TableFacts, 'nowTicks' | 'nowMs'> = {},
+  ): ProcessTable {
+    const moment = { ...facts, nowTicks: columns.nowTicks, nowMs: columns.nowMs };
+    const decode = rowDecoder(columns, new Set(fields), moment);
+    return new ProcessTable(linksOfColumns(columns), new Array<undefined>(columns.count).fill(undefined), decode, moment);
+  }
+
+  /**
+   * A table of plain rows, in any order. A row without `ageSeconds` gets it from its start time.
+   * @throws ProcessError ERR_INVALID_ARGUMENT when a pid comes twice.
+   */
+  static from(rows: Iterable<ProcessRow>, facts: TableFacts): ProcessTable {
+    const sorted = [...rows].sort((left, right) => left.pid - right.pid);
+    const twice = sorted.find((row, index) => row.pid === sorted[index + 1]?.pid);
+    if (twice !== undefined) throw invalidArgument('rows', 'each pid once', `pid ${twice.pid} twice`);
+    const complete = sorted.map((row) => (row.ageSeconds === undefined ? { ...row, ...timesOf(row.startTicks, facts) } : row));
+    const decode = (index: number) => complete[index]!;
+    return new ProcessTable(linksOfRows(complete), complete, decode, { ...facts, bootId: facts.bootId ?? complete[0]?.bootId ?? '' });
+  }
+
+  /**
+   * The table that `toJSON` saved.
+   * @throws ProcessError ERR_INVALID_ARGUMENT naming what is wrong with it.
+   */
+  static fromJSON(saved: unknown): ProcessTable {
+    const { processes, ...head } = checkSaved(saved);
+    const facts: TableFacts = { ...head, nowTicks: BigInt(head.nowTicks) };
+    const rows = processes.map((process, index): ProcessRow => {
+      const where = `snapshot.processes[${index}]`;
+      if (typeof process !== 'object' || process === null) throw invalidArgument(where, 'an object', process);
+      if (!Number.isInteger(process.pid) || process.pid < 1) throw invalidArgument(`${where}.pid`, 'a process id', process.pid);
+      if (!isTicks(process.startTicks)) throw invalidArgument(`${where}.startTicks`, 'clock ticks as a decimal string', process.startTicks);
+      return { ...process, startTicks: BigInt(process.startTicks), bootId: head.bootId };
+    });
+    return ProcessTable.from(rows, facts);
+  }
+
+  /** Rows with start times as decimal strings; times that follow from them are left out. */
+  toJSON(): SavedTable {
+    return {
+      corralSnapshot: 1,
+      bootId: this.bootId,
+      nowTicks: String(this.nowTicks),
+      nowMs: this.nowMs,
+      ticksPerSecond: this.ticksPerSecond,
+      ...(this.scannerPid === undefined ? {} : { scannerPid: this.scannerPid }),
+      processes: Array.from(this, ({ bootId: _, startTime: __, ageSeconds, startTicks, ...rest }) => ({
+        ...rest,
+        startTicks: String(startTicks),
+        // Only where it was set by hand.
+        ...(ageSeconds === timesOf(startTicks, this).ageSeconds || ageSeconds === undefined ? {} : { ageSeconds }),
+      })),
+    };
+  }
+
+  *[Symbol.iterator](): Generator<ProcessRow> {
+    for (let index = 0; index < this.size; index++) yield this.#row(index);
+  }
+
+  get(pid: number): ProcessRow | undefined {
+    const index = this.#indexOf(pid);
+    return index < 0 ? undefined : this.#row(index);
+  }
+
+  /** The row of that very process; undefined when it is not there or its number belongs to another. */
+  find(identity: Pick<ProcessIdentity, 'pid' | 'startTicks'>): ProcessRow | undefined {
+    const row = this.get(identity.pid);
+    return row !== undefined && row.startTicks === identity.startTicks ? row : undefined;
+  }
+
+  /** Rows whose parent it is, in ascending order of pid. */
+  children(pid: number): ProcessRow[] {
+    this.#byParent ??= groupBy(this.#links.ppid);
+    return this.#pick(this.#byParent.get(pid));
+  }
+
+  /** Children, their children and so on; parents before children. */
+  descendants(pid: number): ProcessRow[] {
+    const found: ProcessRow[] = [];
+    // A scan is not one instant: numbers that were used again meanwhile could close a circle.
+    const seen = new Set([pid]);
+    let level = [pid];
+    while (level.length > 0) {
+      const next: number[] = [];
+      for (const parent of level) {
+        for (const child of this.children(parent)) {
+          if (seen.has(child.pid)) continue;
+          seen.add(child.pid);
+          found.push(child);
+          next.push(child.pid);
+        }
+      }
+      level = next;
+    }
+    return found;
+  }
+
+  /** Parent, its parent and so on, as far as the table knows them; nearest first. */
+  ancestors(pid: number): ProcessRow[] {
+    const found: ProcessRow[] = [];
+    const seen = new Set([pid]);
+    for (let index = this.#indexOf(pid); index >= 0; ) {
+      const parent = this.#links.ppid[index]!;
+      index = seen.has(parent) ? -1 : this.#indexOf(parent);
+      if (index < 0) break;
+      seen.add(parent);
+      found.push(this.#row(index));
+    }
+    return found;
+  }
+
+  /** Members of a process group, zombies included. */
+  group(pgid: number): ProcessRow[] {
+    this.#byGroup ??= groupBy(this.#links.pgid);
+    return this.#pick(this.#byGroup.get(pgid));
+  }
+
+  /** Members of a session, zombies included. */
+  session(sid: number): ProcessRow[] {
+    this.#bySession ??= groupBy(this.#links.sid);
+    return this.#pick(this.#bySession.get(sid));
+  }
+
+  /** What has ended and was not yet waited for by its parent. */
+  zombies(): ProcessRow[] {
+    return this.#filter((index) => this.#links.state[index] === ZOMBIE && !this.#isLive(index));
+  }
+
+  /**
+   * Whether anything of the process still runs. State Z alone does not say no: a process whose first thread has ended shows it
+   * while the others run on, and only its thread count (1 for a real zombie) tells them apart.
+   */
+  isLive(pid: number): boolean {
+    const index = this.#indexOf(pid);
+    return index >= 0 && this.#isLive(index);
+  }
+
+  isKernelThread(pid: number): boolean {
+    const index = this.#indexOf(pid);
+    return index >= 0 && this.#links.kernel[index] === 1;
+  }
+
+  #isLive(index: number): boolean {
+    const state = this.#links.state[index];
+    if (state === ZOMBIE) return this.#links.threads[index]! > 1;
+    return state !== DEAD;
+  }
+
+  #row(index: number): ProcessRow {
+    this.#rows[index] ??= this.#decode(index);
+    return this.#rows[index]!;
+  }
+
+  #pick(indexes: readonly number[] = NONE): ProcessRow[] {
+    return indexes.map((index) => this.#row(index));
+  }
+
+  #filter(test: (index: number) => boolean): ProcessRow[] {
+    const found: ProcessRow[] = [];
+    for (let index = 0; index < this.size; index++) if (test(index)) found.push(this.#row(index));
+    return found;
+  }
+
+  /** Rows are sorted by pid: a search instead of a map that most tables would never use. */
+  #indexOf(pid: number): number {
+    const pids = this.#links.pid;
+    let low = 0;
+    let high = pids.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const found = pids[middle]!;
+      if (found === pid) return middle;
+      if (found < pid) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+}
+
+/** The few columns that every question about belonging needs, whatever the rows show. */
+interface Links {
+  pid: Int32Array;
+  ppid: Int32Array;
+  pgid: Int32Array;
+  sid: Int32Array;
+  state: Uint8Array;
+  threads: Int32Array;
+  kernel: Uint8Array;
+}
+
+function linksOfColumns(columns: ScanColumns): Links {
+  const { count, unread } = columns;
+  const known = (column: Int32Array | undefined) => {
+    if (column === undefined) return new Int32Array(count).fill(-1);
+    if (unread === undefined) return column;
+    return column.map((value, index) => (unread[index]! & FIELD_STAT ? -1 : value));
+  };
+  return {
+    pid: columns.pid,
+    ppid: known(columns.ppid),
+    pgid: known(columns.pgid),
+    sid: known(columns.sid),
+    state: columns.state ?? new Uint8Array(count),
+    threads: columns.threads ?? new Int32Array(count),
+    kernel: Uint8Array.from(columns.flags ?? new Uint32Array(count), (flags) => (flags & KERNEL_THREAD ? 1 : 0)),
+  };
+}
+
+function linksOfRows(rows: readonly ProcessRow[]): Links {
+  return {
+    pid: Int32Array.from(rows, (row) => row.pid),
+    ppid: Int32Array.from(rows, (row) => row.ppid ?? -1),
+    pgid: Int32Array.from(rows, (row) => row.pgid ?? -1),
+    sid: Int32Array.from(rows, (row) => row.sid ?? -1),
+    state: Uint8Array.from(rows, (row) => row.state?.charCodeAt(0) ?? 0),
+    threads: Int32Array.from(rows, (row) => row.threads ?? 0),
+    kernel: Uint8Array.from(rows, (row) => (row.kernelThread ? 1 : 0)),
+  };
+}
+
+function groupBy(column: Int32Array): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  for (let index = 0; index < column.length; index++) {
+    const key = column[index]!;
+    if (key < 0) continue;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [index]);
+    else group.push(index);
+  }
+  return groups;
+}
+
+/** Start as a date and age, from ticks of the boot-time clock. A process younger than the scan has age 0. */
+function timesOf(
+  startTicks: bigint,
+  facts: Pick<TableFacts, 'nowTicks' | 'nowMs' | 'ticksPerSecond'>,
+): { startTime?: Date; ageSeconds?: number } {
+  if (startTicks === HIDDEN_TICKS) return {};
+  const ageSeconds = Math.max(0, Number(facts.nowTicks - startTicks)) / (facts.ticksPerSecond ?? 100);
+  return { startTime: new Date(facts.nowMs - ageSeconds * 1000), ageSeconds };
+}
+
+/** Makes the function that turns row `index` of the columns into an object with the given fields. */
+function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessField>, facts: TableFacts): (index: number) => ProcessRow {
+  const { startTicks, unread, cpuTicks, childCpuTicks } = columns;
+  const { bootId = '', pageSize = 4096 } = facts;
+  const msPerTick = 1000 / (facts.ticksPerSecond ?? 100);
+  const bytes = Buffer.from(columns.text.buffer, columns.text.byteOffset, columns.text.byteLength);
+  const text = (offsets: Uint32Array, index: number) => bytes.toString('utf8', offsets[index], offsets[index + 1]);
+
+  type Read = (row: ProcessRow, index: number) => void;
+  /** In the order in which rows show them. A column that is missing was not scanned; its field is left out. */
+  const readers: { [field in ProcessField]: Read | false | undefined } = {
+    name: columns.name && ((row, index) => (row.name = text(columns.name!, index))),
+    ppid: columns.ppid && ((row, index) => (row.ppid = columns.ppid![index])),
+    pgid: columns.pgid && ((row, index) => (row.pgid = columns.pgid![index])),
+    sid: columns.sid && ((row, index) => (row.sid = columns.sid![index])),
+    state:
+      columns.state && ((row, index) => (row.state = String.fromCharCode(columns.state![index]!) as NonNullable<ProcessInfo['state']>)),
+    tty: columns.tty && ((row, index) => (row.tty = columns.tty![index])),
+    startTime: (row) => Object.assign(row, timesOf(row.startTicks, facts)),
+    cpu:
+      cpuTicks &&
+      childCpuTicks &&
+      ((row, index) => Object.assign(row, { cpuMs: cpuTicks[index]! * msPerTick, childCpuMs: childCpuTicks[index]! * msPerTick })),
+    memory: columns.rssPages && ((row, index) => (row.rssBytes = columns.rssPages![index]! * pageSize)),
+    threads: columns.threads && ((row, index) => (row.threads = columns.threads![index])),
+    args: columns.args && ((row, index) => (row.args = splitZeros(text(columns.args!, index)))),
+    uid: columns.uid && ((row, index) => (row.uid = columns.uid![index])),
+    cwd: columns.cwd && ((row, index) => (row.cwd = text(columns.cwd!, index))),
+    exe: columns.exe && ((row, index) => (row.exe = text(columns.exe!, index))),
+    env: columns.env && ((row, index) => (row.env = parseEnvironment(text(columns.env!, index)))),
+    cgroup: columns.cgroup && ((row, index) => (row.cgroup = text(columns.cgroup!, index).replace(/\n$/, ''))),
+  };
+  const steps = PROCESS_FIELDS.filter((field) => fields.has(field)).map((field) => ({
+    field,
+    bit: FIELD_BITS[field],
+    read: readers[field],
+  }));
+
+  return (index) => {
+    const row: ProcessRow = { pid: columns.pid[index]!, startTicks: startTicks[index]!, bootId };
+    const missing = unread?.[index] ?? 0;
+    for (const { bit, read } of steps) if (read && !(missing & bit)) read(row, index);
+    if ((columns.flags?.[index] ?? 0) & KERNEL_THREAD) row.kernelThread = true;
+    if (missing !== 0) row.unread = steps.filter(({ bit }) => missing & bit).map(({ field }) => field);
+    return row;
+  };
+}
+
+/** Strings that are each ended by NUL; the last end may be missing (a program may overwrite its command line). */
+function splitZeros(text: string): string[] {
+  if (text === '') return [];
+  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+}
+
+/** KEY=VALUE strings as a record; of two with one name the first counts, as for getenv(3). What has no name is left out. */
+function parseEnvironment(text: string): Record<string, string> {
+  const pairs = new Map<string, string>();
+  for (const entry of splitZeros(text)) {
+    const equals = entry.indexOf('=', 1);
+    const name = entry.slice(0, equals);
+    if (equals > 0 && !pairs.has(name)) pairs.set(name, entry.slice(equals + 1));
+  }
+  return Object.fromEntries(pairs);
+}
+
+function isTicks(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{1,20}$/.test(value);
+}
+
+function checkSaved(saved: unknown): SavedTable {
+  const fail = (path: string, expected: string, received: unknown) => invalidArgument(`snapshot${path}`, expected, received);
+  if (typeof saved !== 'object' || saved === null) throw fail('', 'the object that a saved snapshot holds', saved);
+  const table = saved as Partial<SavedTable>;
+  if (table.corralSnapshot !== 1) throw fail('.corralSnapshot', 'version 1', table.corralSnapshot);
+  if (typeof table.bootId !== 'string') throw fail('.bootId', 'a string', table.bootId);
+  if (!isTicks(table.nowTicks)) throw fail('.nowTicks', 'clock ticks as a decimal string', table.nowTicks);
+  if (typeof table.nowMs !== 'number') throw fail('.nowMs', 'a number of milliseconds', table.nowMs);
+  if (typeof table.ticksPerSecond !== 'number' || !(table.ticksPerSecond > 0))
+    throw fail('.ticksPerSecond', 'a number above 0', table.ticksPerSecond);
+  if (table.scannerPid !== undefined && !Number.isInteger(table.scannerPid)) throw fail('.scannerPid', 'a process id', table.scannerPid);
+  if (!Array.isArray(table.processes)) throw fail('.processes', 'an array', table.processes);
+  return table as SavedTable;
+}

@@ -1,0 +1,470 @@
+/**
+ * Ends processes that nobody holds for us: the driver of the ladder, and the plainer way of the sweep.
+ *
+ * Every process is held by a pidfd, verified against its start time, before the first signal; all signals go through it. The
+ * ladder lives on the event loop: a program that blocks its loop delays it (what corral itself spawned is ended natively).
+ * Decides nothing: what belongs together is the caller's to select, when to do what is ladder.ts.
+ */
+import { constants } from 'node:os';
+import { ProcessError } from '../errors.js';
+import { endOf, signalName } from '../signals.js';
+import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport } from '../types.js';
+import { type Held, type Hold, hold, keepAlive } from './hold.js';
+import { refuse, self } from './identity.js';
+import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
+import { checkDelay, terminationSettings } from './options.js';
+import { scan } from './scan.js';
+import { PROCESS_FIELDS, type ProcessTable } from './table.js';
+
+/** One complete look: the live processes that shall end. Rows show at least name and state. */
+export type Select = () => Promise<readonly ProcessInfo[]>;
+
+export interface TerminateOptions extends TerminationOptions {
+  /** From SIGKILL until what is left counts as survivor. Default 5000. */
+  killWaitMs?: number;
+}
+
+/** What is asked of the machine; tests put a scripted one in its place. */
+export interface System {
+  hold: Hold;
+  keepAlive(): () => void;
+  nowMs(): number;
+  scan(options: { pids: number[]; fields: ProcessField[] }): Promise<ProcessTable>;
+}
+
+const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
+
+const DEFAULT_KILL_WAIT_MS = 5000;
+const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE } = constants.errno;
+const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
+
+/**
+ * Ends everything `select` finds, newcomers included, until two looks in a row find nothing.
+ *
+ * killSignal and SIGCONT to all; after `forceKillAfterDelay` SIGSTOP until nobody new turns up, then SIGKILL. An AbortSignal shortens the
+ * grace period to nothing: SIGKILL at once, or, when that is never to be sent, an answer at once. With or without it the
+ * promise settles only with the truth. `forceKillAfterDelay: false` waits `killWaitMs` and reports who is left as `not-forced`.
+ *
+ * @returns who ended, and who is left and why; `signal` is null for what ended by itself, and where the kernel does not tell.
+ * @throws ProcessError ERR_INVALID_ARGUMENT; ERR_SCAN when a look fails: the first (nothing was signalled), or the last (`report` says what
+ *   is known).
+ */
+export async function terminate(select: Select, options: TerminateOptions = {}, system: System = linux): Promise<TerminationReport> {
+  const { killSignal, graceMs, abort } = terminationSettings(options);
+  const killWaitMs = options.killWaitMs === undefined ? DEFAULT_KILL_WAIT_MS : checkDelay(options.killWaitMs, 'killWaitMs');
+  return new Termination(select, system).run({ killSignal, graceMs, killWaitMs }, abort);
+}
+
+interface Target {
+  readonly key: Key;
+  info: ProcessInfo;
+  /** Absent before the first signal, and while there are too few descriptors. */
+  held?: Held | undefined;
+  ended: boolean;
+  /** Wait status, where the kernel told. */
+  status: number | null;
+  killed: boolean;
+}
+
+const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>): Key => `${pid}/${startTicks}`;
+
+/** Descriptors left to the rest of the program (and to the next look) when they have run out. */
+const RESERVE = 16;
+/** What is not held sends no news of its end. */
+const UNHELD_POLL_MS = 25;
+
+class Termination {
+  readonly #targets = new Map<Key, Target>();
+  readonly #events: LadderEvent[] = [];
+  #ladder!: LadderState;
+  #draining = false;
+  #looked = false;
+  #lookError: unknown;
+  #endedKeys: Key[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #poll: NodeJS.Timeout | undefined;
+  /** How many we may hold at once; known when descriptors have run out. */
+  #holdLimit = Number.POSITIVE_INFINITY;
+  #holding = 0;
+  #settle!: (action: LadderAction & { do: 'settle' }) => void;
+  #fail!: (error: unknown) => void;
+
+  constructor(
+    private readonly select: Select,
+    private readonly system: System,
+  ) {}
+
+  async run(settings: Parameters<typeof beginLadder>[0], abort: AbortSignal | undefined): Promise<TerminationReport> {
+    const startedMs = this.system.nowMs();
+    const release = this.system.keepAlive();
+    const hurry = () => this.#post({ type: 'hurry' });
+    try {
+      const outcome = await new Promise<LadderAction & { do: 'settle' }>((resolve, reject) => {
+        this.#settle = resolve;
+        this.#fail = reject;
+        this.#perform(beginLadder(settings, startedMs));
+        if (abort?.aborted) hurry();
+        else abort?.addEventListener('abort', hurry, { once: true });
+      });
+      const report: TerminationReport = {
+        terminated: [...this.#targets.values()].filter(({ ended }) => ended).map(describeEnd),
+        survivors: outcome.survivors.map(({ key, reason }) => ({ ...identityAndName(this.#targets.get(key)!.info), reason })),
+        escalated: this.#ladder.escalated,
+        durationMs: this.system.nowMs() - startedMs,
+        proof: 'scan',
+      };
+      if (!outcome.blind) return report;
+      throw new ProcessError('ERR_SCAN', 'whether anything is left is not known', { cause: this.#lookError, report });
+    } finally {
+      abort?.removeEventListener('abort', hurry);
+      clearTimeout(this.#timer);
+      clearTimeout(this.#poll);
+      for (const target of this.#targets.values()) this.#letGo(target);
+      release();
+    }
+  }
+
+  #post(event: LadderEvent): void {
+    this.#events.push(event);
+    if (this.#draining) return;
+    this.#draining = true;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      this.#perform(stepLadder(this.#ladder, next, this.system.nowMs()));
+    }
+    this.#draining = false;
+  }
+
+  #perform({ state, actions }: LadderStep): void {
+    this.#ladder = state;
+    for (const action of actions) {
+      switch (action.do) {
+        case 'look':
+          this.#look().catch(this.#fail);
+          break;
+        case 'signal':
+          this.#signal(action.keys, action.signals);
+          break;
+        case 'wait':
+          clearTimeout(this.#timer);
+          this.#timer = setTimeout(() => this.#post({ type: 'time' }), Math.max(0, Math.ceil(action.untilMs - this.system.nowMs())));
+          break;
+        case 'settle':
+          this.#settle(action);
+          break;
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    let rows: readonly ProcessInfo[];
+    try {
+      rows = await this.select();
+    } catch (error) {
+      this.#lookError = error;
+      if (this.#looked) this.#post({ type: 'blind' });
+      else this.#fail(error);
+      return;
+    }
+    this.#looked = true;
+    const ourselves = self();
+    for (const info of rows) {
+      const key = keyOf(info);
+      const target = this.#targets.get(key);
+      if (target !== undefined) target.info = info;
+      else {
+        // The last line of defence against a wrong selection.
+        refuse(info.pid, 'select', () => ourselves);
+        this.#targets.set(key, { key, info, ended: false, status: null, killed: false });
+      }
+    }
+    // What has ended since the look began is not seen again.
+    const live = rows.filter((info) => !this.#targets.get(keyOf(info))!.ended);
+    this.#post({ type: 'looked', members: live.map((info) => ({ key: keyOf(info), state: info.state })) });
+  }
+
+  /** All are held before the first is signalled: none of their numbers can become another's in between. */
+  #signal(keys: readonly Key[], signals: readonly number[]): void {
+    const targets = keys.map((key) => this.#targets.get(key)!);
+    for (const target of targets) if (target.held === undefined && !target.ended) this.#takeHold(target);
+    for (const target of targets) {
+      if (target.ended) continue;
+      if (target.held !== undefined) this.#deliver(target, target.held, signals);
+      else this.#deliverUnheld(target, signals);
+    }
+  }
+
+  #takeHold(target: Target): void {
+    if (this.#holding >= this.#holdLimit) return;
+    const held = this.system.hold(target.info, (status) => this.#onEnd(target, status));
+    if (typeof held !== 'number') {
+      target.held = held;
+      this.#holding++;
+    } else if (held === -EMFILE || held === -ENFILE) {
+      this.#makeRoom();
+    } else {
+      this.#onRefusal(target, held);
+    }
+  }
+
+  /** Too few descriptors for all: some are given back, and what is not held is held for the moment of a signal only. */
+  #makeRoom(): void {
+    const held = [...this.#targets.values()].filter((target) => target.held !== undefined);
+    const surplus = Math.min(RESERVE, Math.ceil(held.length / 2));
+    for (const target of held.slice(held.length - surplus)) this.#letGo(target);
+    this.#holdLimit = this.#holding;
+    this.#poll ??= setTimeout(() => this.#pollUnheld(), UNHELD_POLL_MS);
+  }
+
+  #deliverUnheld(target: Target, signals: readonly number[]): void {
+    const held = this.system.hold(target.info, () => {});
+    if (typeof held === 'number') {
+      this.#onRefusal(target, held);
+      return;
+    }
+    this.#deliver(target, held, signals);
+    held.close();
+  }
+
+  #pollUnheld(): void {
+    for (const target of this.#targets.values()) {
+      if (target.held !== undefined || target.ended) continue;
+      if (this.#holding < this.#holdLimit) {
+        this.#takeHold(target);
+        continue;
+      }
+      const held = this.system.hold(target.info, () => {});
+      if (typeof held !== 'number') held.close();
+      else if (held === -ESRCH || held === -ESTALE) this.#onEnd(target, null);
+    }
+    this.#poll = setTimeout(() => this.#pollUnheld(), UNHELD_POLL_MS);
+  }
+
+  #deliver(target: Target, held: Held, signals: readonly number[]): void {
+    for (const signal of signals) {
+      const result = held.signal(signal);
+      if (result < 0) {
+        this.#onRefusal(target, result);
+        return;
+      }
+      if (signal === SIGKILL) target.killed = true;
+    }
+  }
+
+  #onRefusal(target: Target, errno: number): void {
+    if (errno === -ESRCH || errno === -ESTALE) this.#onEnd(target, null);
+    else this.#post({ type: 'refused', key: target.key, reason: errno === -EPERM ? 'eperm' : 'unknown' });
+  }
+
+  #onEnd(target: Target, status: number | null): void {
+    target.status ??= status;
+    if (target.ended) return;
+    target.ended = true;
+    this.#letGo(target);
+    // Ends come in batches; one step of the ladder serves them all.
+    if (this.#endedKeys.push(target.key) > 1) return;
+    queueMicrotask(() => {
+      const keys = this.#endedKeys;
+      this.#endedKeys = [];
+      this.#post({ type: 'gone', keys });
+    });
+  }
+
+  #letGo(target: Target): void {
+    if (target.held === undefined) return;
+    target.held.close();
+    target.held = undefined;
+    this.#holding--;
+  }
+}
+
+function identityAndName({ pid, startTicks, bootId, name }: ProcessInfo) {
+  return { pid, startTicks, bootId, name: name ?? '' };
+}
+
+/** Nothing runs on after SIGKILL, so that is what ended it even where the kernel does not tell the status of a stranger. */
+function describeEnd({ info, status, killed }: Target): TerminationReport['terminated'][number] {
+  return { ...identityAndName(info), signal: status === null && killed ? 'SIGKILL' : endOf(status).signal };
+}
+
+export type ListedOutcome = 'terminated' | 'already-gone' | 'recycled' | 'changed' | 'eperm' | 'survived';
+
+export interface ListedResult {
+  process: ProcessInfo;
+  outcome: ListedOutcome;
+  /** The last signal it was sent; null = none. */
+  signal: NodeJS.Signals | null;
+}
+
+export interface ListedOptions {
+  /** From SIGTERM to SIGKILL. */
+  graceMs: number;
+  /** From SIGKILL until those left have survived. */
+  killWaitMs: number;
+  /**
+   * Asked directly before each signal, with the row as it is now and the fields that the listed rows show: false = it is not any more
+   * what it was listed for, and is left alone from here on.
+   */
+  recheck?: (fresh: ProcessInfo) => boolean | Promise<boolean>;
+}
+
+/**
+ * Ends exactly these processes, never their groups and never what they start meanwhile: SIGTERM to all at once (SIGCONT to the stopped
+ * ones), SIGKILL after `graceMs` to those left.
+ *
+ * - `already-gone`: it had ended before a signal reached it, or only its zombie is left. `recycled`: the number is another's now.
+ * - `changed`: `recheck` said no. `eperm`: the kernel said no. `survived`: it still lives, or nothing is known of it.
+ *
+ * With too few descriptors for all of them the rest follows in further rounds.
+ * @returns one result for each, in the same order.
+ * @throws ProcessError ERR_REFUSED_TARGET when we ourselves or an ancestor are listed (nothing is signalled then); ERR_SCAN when /proc can
+ *   not be read before the first signal; whatever `recheck` throws.
+ */
+export async function terminateListed(
+  targets: readonly ProcessInfo[],
+  options: ListedOptions,
+  system: System = linux,
+): Promise<ListedResult[]> {
+  checkDelay(options.graceMs, 'graceMs');
+  checkDelay(options.killWaitMs, 'killWaitMs');
+  const ourselves = self();
+  for (const { pid } of targets) refuse(pid, 'targets', () => ourselves);
+  const release = system.keepAlive();
+  try {
+    const results: ListedResult[] = [];
+    while (results.length < targets.length) {
+      const round = new ListedRound(targets.slice(results.length), options, system);
+      results.push(...(await round.run()));
+    }
+    return results;
+  } finally {
+    release();
+  }
+}
+
+interface Listed extends ListedResult {
+  held?: Held;
+  stopped: boolean;
+  ended: boolean;
+  /** The outcome is final. */
+  done: boolean;
+}
+
+class ListedRound {
+  readonly #all: Listed[];
+  #onEnd = () => {};
+
+  constructor(
+    targets: readonly ProcessInfo[],
+    private readonly options: ListedOptions,
+    private readonly system: System,
+  ) {
+    this.#all = targets.map((process) => ({ process, outcome: 'survived', signal: null, stopped: false, ended: false, done: false }));
+  }
+
+  /** Results of the first so many that could be held together; at least one. */
+  async run(): Promise<ListedResult[]> {
+    const taken = this.#all.slice(0, this.#holdAll());
+    try {
+      if (this.#left().length > 0) await this.#recheck(await this.#lookAgain());
+      this.#signalAll(SIGTERM);
+      await this.#untilEnded(this.options.graceMs);
+      if (this.#left().length > 0) {
+        // Unknown means no signal: those left have then survived.
+        const fresh = await this.#lookAgain().catch(() => undefined);
+        if (fresh !== undefined) {
+          await this.#recheck(fresh);
+          this.#signalAll(SIGKILL);
+        }
+        await this.#untilEnded(this.options.killWaitMs);
+      }
+      return taken.map(({ process, outcome, signal }) => ({ process, outcome, signal }));
+    } finally {
+      for (const { held } of this.#all) held?.close();
+    }
+  }
+
+  /** Takes hold of as many as descriptors allow; returns how many this round is about. */
+  #holdAll(): number {
+    for (const [index, target] of this.#all.entries()) {
+      const held = this.system.hold(target.process, () => {
+        target.ended = true;
+        this.#onEnd();
+      });
+      if (typeof held !== 'number') target.held = held;
+      // Its turn comes when descriptors are free again; when there was not even one, it is left alone.
+      else if (held === -EMFILE || held === -ENFILE) return Math.max(1, index);
+      else this.#refuse(target, held);
+    }
+    return this.#all.length;
+  }
+
+  #left(): Listed[] {
+    for (const target of this.#all) {
+      if (target.ended && !target.done) this.#finish(target, target.signal === null ? 'already-gone' : 'terminated');
+    }
+    return this.#all.filter(({ held, done }) => held !== undefined && !done);
+  }
+
+  #lookAgain(): Promise<ProcessTable> {
+    const left = this.#left();
+    return this.system.scan({ pids: left.map(({ process }) => process.pid), fields: fieldsOf(left) });
+  }
+
+  async #recheck(table: ProcessTable): Promise<void> {
+    const { recheck = () => true } = this.options;
+    await Promise.all(
+      this.#left().map(async (target) => {
+        const fresh = table.find(target.process);
+        // Held since before the look, so a row that is missing or another's means that it has ended.
+        if (fresh === undefined) target.ended = true;
+        else if (await recheck(fresh)) target.stopped = fresh.state === 'T' || fresh.state === 't';
+        else this.#finish(target, 'changed');
+      }),
+    );
+  }
+
+  #signalAll(signal: number): void {
+    for (const target of this.#left()) {
+      const result = target.held!.signal(signal);
+      if (result < 0) {
+        this.#refuse(target, result);
+        continue;
+      }
+      target.signal = signalName(signal);
+      if (signal !== SIGKILL && target.stopped) target.held!.signal(SIGCONT);
+    }
+  }
+
+  #refuse(target: Listed, errno: number): void {
+    if (errno === -ESTALE) this.#finish(target, 'recycled');
+    else if (errno === -ESRCH) this.#finish(target, target.signal === null ? 'already-gone' : 'terminated');
+    else this.#finish(target, errno === -EPERM ? 'eperm' : 'survived');
+  }
+
+  #finish(target: Listed, outcome: ListedOutcome): void {
+    target.outcome = outcome;
+    target.done = true;
+  }
+
+  #untilEnded(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const check = () => {
+        if (this.#left().length > 0) return;
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onEnd = check;
+      check();
+    });
+  }
+}
+
+/** The fields that the listed rows show, and the state. */
+function fieldsOf(targets: readonly Listed[]): ProcessField[] {
+  const property = { cpu: 'cpuMs', memory: 'rssBytes' } as const;
+  return PROCESS_FIELDS.filter((field) => {
+    const name = field === 'cpu' || field === 'memory' ? property[field] : field;
+    return field === 'state' || targets.some(({ process }) => process[name] !== undefined);
+  });
+}
