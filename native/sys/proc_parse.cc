@@ -12,10 +12,8 @@ class Fields {
 public:
   Fields(const char *at, const char *end) : at_(at), end_(end) {}
 
-  bool failed() const { return failed_; }
-
   char letter() {
-    if (!space() || at_ == end_ || (*at_ | 0x20) < 'a' || (*at_ | 0x20) > 'z') return fail();
+    if (!space() || at_ == end_ || (*at_ | 0x20) < 'a' || (*at_ | 0x20) > 'z') return static_cast<char>(fail());
     return *at_++;
   }
 
@@ -30,11 +28,15 @@ public:
     return static_cast<int32_t>(negative ? -magnitude : magnitude);
   }
 
-  double signed_real() {
-    if (!space()) return 0;
-    bool negative = minus();
-    auto magnitude = static_cast<double>(digits(UINT64_MAX));
-    return negative ? -magnitude : magnitude;
+  // The sum of so many fields. Exact up to 2^53.
+  double sum(int count) {
+    double total = 0;
+    for (; count > 0 && space(); count--) {
+      bool negative = minus();
+      auto magnitude = static_cast<double>(digits(UINT64_MAX));
+      total += negative ? -magnitude : magnitude;
+    }
+    return total;
   }
 
   void skip(int count) {
@@ -49,7 +51,7 @@ public:
   bool ended() const { return !failed_ && at_ != end_ && (*at_ == ' ' || *at_ == '\n'); }
 
 private:
-  char fail() {
+  unsigned char fail() {
     failed_ = true;
     return 0;
   }
@@ -73,10 +75,9 @@ private:
     for (; at_ != end_; at_++) {
       auto digit = static_cast<unsigned char>(*at_ - '0');
       if (digit > 9) break;
-      if (value > (maximum - digit) / 10) return static_cast<uint64_t>(fail());
-      value = value * 10 + digit;
+      if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value)) return fail();
     }
-    if (at_ == start) return static_cast<uint64_t>(fail());
+    if (at_ == start || value > maximum) return fail();
     return value;
   }
 
@@ -93,7 +94,6 @@ bool parse_stat(const char *data, size_t size, StatRow *ret_row) {
   if (open == nullptr || close == nullptr || close < open) return false;
 
   StatRow row;
-  row.pid = 0;
   for (const char *at = data; at + 1 < open; at++) {
     auto digit = static_cast<unsigned char>(*at - '0');
     if (digit > 9 || row.pid > (INT32_MAX - digit) / 10) return false;
@@ -114,16 +114,16 @@ bool parse_stat(const char *data, size_t size, StatRow *ret_row) {
   fields.skip(1); // tpgid
   row.flags = fields.number32();
   fields.skip(4); // page faults
-  row.cpu_ticks = fields.signed_real() + fields.signed_real();
-  row.child_cpu_ticks = fields.signed_real() + fields.signed_real();
+  row.cpu_ticks = fields.sum(2);
+  row.child_cpu_ticks = fields.sum(2);
   fields.skip(2); // priority, nice
   row.threads = fields.signed32();
-  fields.skip(1);                       // itrealvalue
-  row.start_ticks = fields.number();    // field 22
-  fields.skip(1);                       // vsize
-  row.rss_pages = fields.signed_real(); // field 24
+  fields.skip(1);                    // itrealvalue
+  row.start_ticks = fields.number(); // field 22
+  fields.skip(1);                    // vsize
+  row.rss_pages = fields.sum(1);     // field 24
   if (!fields.ended()) return false;
-  if (row.state == 'Z') {
+  if (row.state == 'Z' && row.threads <= 1) {
     fields.skip(27);
     int32_t exit_code = fields.signed32(); // field 52, Linux 3.5
     if (fields.ended()) row.exit_code = exit_code;

@@ -18,7 +18,7 @@ struct StatRow {
   int32_t tty = 0;           // device number, 0 = none; negative for large minors
   int32_t threads = 0;
   uint32_t flags = 0; // PF_*
-  char state = 0;
+  char state = 0;     // Z with threads > 1 is no zombie: the main thread has ended, the process lives
   uint8_t name_size = 0;
   char name[64] = {};         // raw bytes, not terminated; user processes 15 at most, kernel workers up to 63
   uint64_t start_ticks = 0;   // since boot, as the reader's time namespace counts

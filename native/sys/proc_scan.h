@@ -72,7 +72,7 @@ extern const ColumnType kColumnTypes[kColumnCount];
 // The result: one block of memory that holds every column, to be copied as it is, and where in it each column lies.
 // Rows are in ascending order of pid.
 //
-// A process that exists but whose stat we are refused (hidepid=1, a security module) or can not parse has a row all the
+// A process that exists but whose stat we are refused (hidepid, a security module) or can not parse has a row all the
 // same, so that "hidden" is not taken for "gone": unread has kFieldStat, start_ticks is UINT64_MAX, which
 // belongs to no process, and everything from stat is zero.
 class ScanTable {
@@ -113,9 +113,9 @@ private:
 // not be read or resources are short: -EMFILE, -ENFILE, -ENOMEM, -EACCES; -EXDEV when the /proc mounted here is that of
 // another pid namespace, so that its numbers mean other processes than ours. What ends while we look is left out.
 //
-// A file of a process is read up to 2 MiB, all text of a scan together up to 256 MiB; what is longer is cut and marked
-// unread. An empty command line of a process that is neither a zombie nor a kernel thread is marked unread too: that is
-// what a process shows in the middle of execve(2).
+// A file of a process is read up to 2 MiB, all text together up to 256 MiB (twice that for thousands of processes,
+// which two threads share); what is longer is cut and marked unread. An empty command line of a process that is neither
+// a zombie nor a kernel thread is marked unread too: that is what a process shows in the middle of execve(2).
 //
 // The uid is the owner of the directory /proc/PID: the effective user id, always. Not that of the files in it: those of
 // a zombie and of a process that is not dumpable belong to root, which for a scan by root would turn another's process
