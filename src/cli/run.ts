@@ -1,0 +1,204 @@
+/** `corral run`: one command, contained, with the manners and exit statuses of coreutils' timeout(1). */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { ProcessError } from '../errors.js';
+import { spawn } from '../process/spawn.js';
+import type { Child, Containment, Signal, SpawnOptions } from '../types.js';
+import { type Act, durationArgument, explain, killAfterArgument, signalArgument, warn } from './command.js';
+import { EXIT_OWN_ERROR, signalStatus, statusOf, statusOfExecError } from './exit-code.js';
+import { toJson, toJsonLine } from './format.js';
+
+type Limits = NonNullable<SpawnOptions['rlimits']>;
+
+interface RunOptions {
+  timeout?: number;
+  killAfter: number | false;
+  signal: Signal;
+  containment: Containment;
+  onLeaderExit: 'stop' | 'wait' | 'leave';
+  cwd?: string;
+  env?: Record<string, string>;
+  cleanEnv?: boolean;
+  user?: string;
+  rlimit?: Limits;
+  newPrivs: boolean;
+  label?: Record<string, string>;
+  report?: string;
+  json?: boolean;
+}
+
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+const LIMITS = ['as', 'core', 'cpu', 'data', 'fsize', 'memlock', 'nofile', 'nproc', 'stack'] as const;
+
+export function runCommand(act: Act): Command {
+  return new Command('run')
+    .summary('run a command; when it ends, nothing of it is left')
+    .description(
+      'Runs a command in a session of its own and ends its whole tree with it: background jobs, daemons that called setsid, ' +
+        'members that ignore SIGTERM. The same happens at the timeout, at Ctrl-C, and when corral itself is killed.',
+    )
+    .usage('[options] -- command [args...]')
+    .argument('<command>', 'program to run')
+    .argument('[args...]', 'its arguments')
+    .passThroughOptions()
+    .option('--timeout <duration>', 'stop the tree after this time; 0 = never', durationArgument)
+    .addOption(
+      new Option('--kill-after <duration>', 'SIGKILL what is left so long after the first signal; never = wait')
+        .argParser(killAfterArgument)
+        .default(5000, '5s'),
+    )
+    .option('--signal <name>', 'first signal of a stop', signalArgument, 'SIGTERM')
+    .addOption(new Option('--containment <level>', 'how far the tree reaches').choices(['group', 'tree', 'cgroup']).default('tree'))
+    .addOption(
+      new Option('--on-leader-exit <policy>', 'what becomes of the rest when the command itself ends')
+        .choices(['stop', 'wait', 'leave'])
+        .default('stop'),
+    )
+    .option('--cwd <dir>', 'working directory of the command')
+    .option('--env <name=value>', 'set a variable (repeatable)', pairArgument)
+    .option('--clean-env', 'start from an empty environment')
+    .option('--user <user>', 'run as this user (name or uid), with the groups it has')
+    .option('--rlimit <name=limit>', `resource limit, soft[:hard] (repeatable): ${LIMITS.join(', ')}`, limitArgument)
+    .option('--no-new-privs', 'set-uid programs gain nothing')
+    .option('--label <name=value>', 'label of the run (repeatable)', pairArgument)
+    .option('--report <file>', 'write who was ended, and how, as JSON')
+    .option('--json', 'print status and report as one JSON object on stderr')
+    .addHelpText(
+      'after',
+      `
+Exit status:
+  the command's own; 128+n when signal n ended it; 124 when it timed out; 137 when it timed out and needed SIGKILL
+  125 corral itself failed or was called wrongly; 126 the command can not be executed; 127 it was not found
+
+Examples:
+  corral run -- npm test                           nothing of it outlives it
+  corral run --timeout 10m --kill-after 30s -- make -j8
+  corral run --report end.json -- ./server         who was still there at the end
+  corral run --clean-env --env PATH=/usr/bin --rlimit nofile=64 --rlimit core=0 -- ./untrusted`,
+    )
+    .action(act((command: string, args: string[], options: RunOptions) => run(command, args, options)));
+}
+
+async function run(command: string, args: string[], options: RunOptions): Promise<number> {
+  // Opened before anything is started: a report that can not be written is an error while it costs nothing.
+  const report = options.report === undefined ? undefined : openReport(options.report);
+  const interrupt = new Interrupt();
+  try {
+    const child = await spawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal });
+    interrupt.forwardTo(child, options.killAfter);
+    const [exit, end] = await Promise.all([child.exited, child.empty]);
+    report?.write(toJson(end));
+    if (options.json) process.stderr.write(`${toJsonLine({ ...exit, report: end })}\n`);
+    if (end.survivors.length > 0 && options.onLeaderExit !== 'leave') {
+      warn(`run: not everything could be ended: ${end.survivors.map((one) => `${one.pid} ${one.name} (${one.reason})`).join(', ')}`);
+      return EXIT_OWN_ERROR;
+    }
+    return statusOf(exit, interrupt.by);
+  } catch (error) {
+    if (interrupt.by !== undefined) return signalStatus(interrupt.by);
+    warn(`run: ${explain(error)}`);
+    return error instanceof ProcessError && error.stage === 'exec' ? statusOfExecError(error.code) : EXIT_OWN_ERROR;
+  } finally {
+    interrupt.dispose();
+    report?.discard();
+  }
+}
+
+function spawnOptions(options: RunOptions): SpawnOptions {
+  return {
+    stdin: 'inherit',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    timeout: options.timeout ?? 0,
+    killSignal: options.signal,
+    forceKillAfterDelay: options.killAfter,
+    containment: options.containment,
+    onLeaderExit: options.onLeaderExit,
+    env: options.env ?? {},
+    inheritEnv: options.cleanEnv !== true,
+    rlimits: options.rlimit ?? {},
+    noNewPrivileges: !options.newPrivs,
+    labels: options.label ?? {},
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.user === undefined ? {} : { user: /^\d+$/.test(options.user) ? Number(options.user) : options.user }),
+  };
+}
+
+/**
+ * The signals somebody sends to corral mean the command. The first one begins a graceful stop of the whole tree with that very
+ * signal; Ctrl-C (or Ctrl-\) once more kills now. A closing terminal sends SIGHUP twice, so no other repetition counts.
+ */
+class Interrupt {
+  /** The first signal that came. */
+  by: NodeJS.Signals | undefined;
+  readonly beforeStart = new AbortController();
+  #stop: ((signal: NodeJS.Signals, again: boolean) => void) | undefined;
+  readonly #listener = (signal: NodeJS.Signals) => {
+    const again = this.by !== undefined;
+    this.by ??= signal;
+    if (this.#stop === undefined) this.beforeStart.abort(new Error(`${signal} came before the command was started`));
+    else this.#stop(signal, again);
+  };
+
+  constructor() {
+    for (const signal of FORWARDED) process.on(signal, this.#listener);
+  }
+
+  forwardTo(child: Child, killAfter: number | false): void {
+    this.#stop = (signal, again) => {
+      const isKey = signal === 'SIGINT' || signal === 'SIGQUIT';
+      if (again && !isKey) return;
+      const options = again
+        ? { killSignal: 'SIGKILL' as const, forceKillAfterDelay: 0 }
+        : { killSignal: signal, forceKillAfterDelay: killAfter };
+      // Survivors reach us through child.empty.
+      child.stop(options).catch(() => {});
+    };
+  }
+
+  dispose(): void {
+    for (const signal of FORWARDED) process.off(signal, this.#listener);
+  }
+}
+
+/** A file that is complete or absent: written beside its name and moved there at the end. */
+function openReport(path: string): { write(text: string): void; discard(): void } {
+  const temporary = `${path}.${process.pid}.tmp`;
+  let fd: number | undefined = openSync(temporary, 'wx', 0o666);
+  const close = () => {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  };
+  return {
+    write(text) {
+      if (fd === undefined) return;
+      writeSync(fd, `${text}\n`);
+      fsyncSync(fd);
+      close();
+      renameSync(temporary, path);
+    },
+    discard() {
+      close();
+      rmSync(temporary, { force: true });
+    },
+  };
+}
+
+function pairArgument(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new InvalidArgumentError(`Expected NAME=VALUE, received ${JSON.stringify(text)}.`);
+  return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
+function limitArgument(text: string, before: Limits = {}): Limits {
+  const match = /^([a-z]+)=(\d+|unlimited)(?::(\d+|unlimited))?$/.exec(text);
+  const name = LIMITS.find((limit) => limit === match?.[1]);
+  if (match === null || name === undefined) {
+    throw new InvalidArgumentError(
+      `Expected NAME=SOFT or NAME=SOFT:HARD with NAME one of ${LIMITS.join(', ')}, received ${JSON.stringify(text)}.`,
+    );
+  }
+  const number = (part: string) => (part === 'unlimited' ? Number.POSITIVE_INFINITY : Number(part));
+  const soft = number(match[2] as string);
+  return { ...before, [name]: match[3] === undefined ? soft : { soft, hard: number(match[3]) } };
+}

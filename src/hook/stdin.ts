@@ -1,0 +1,148 @@
+/**
+ * What the host says on stdin: the first complete JSON value, or why there is none.
+ * Never waits for the end of the stream (hosts have kept that pipe open for hours) and never blocks a thread on it:
+ * a read stuck in libuv's pool would also hold up the exit of the process.
+ */
+import { fstatSync, readSync } from 'node:fs';
+import { Socket } from 'node:net';
+
+export type HookInput =
+  /** A terminal, a closed or empty stream, or nothing within the time: a person, or a host that sends no event. */
+  | { kind: 'none' }
+  | { kind: 'json'; value: Record<string, unknown> }
+  /** Something came, but not a whole JSON object: what the host wanted is not known. */
+  | { kind: 'garbage'; problem: string };
+
+/**
+ * Finds the end of the first JSON object in a stream of bytes, however it is cut into chunks. Counts brackets outside
+ * strings and leaves the grammar to JSON.parse; the bytes it looks at never occur inside a UTF-8 sequence.
+ */
+export class JsonObjectEnd {
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  #consumed = 0;
+
+  /** The offset in the stream just behind the object; 'more' while it is open; 'garbage' when no object begins here. */
+  push(chunk: Uint8Array): number | 'more' | 'garbage' {
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at];
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false;
+        else if (byte === 0x5c /* \ */) this.#escaped = true;
+        else if (byte === 0x22 /* " */) this.#inString = false;
+      } else if (byte === 0x7b /* { */ || (byte === 0x5b /* [ */ && this.#depth > 0)) {
+        this.#depth++;
+      } else if (this.#depth === 0) {
+        if (!isLeading(byte)) return 'garbage';
+      } else if (byte === 0x22) {
+        this.#inString = true;
+      } else if ((byte === 0x7d /* } */ || byte === 0x5d) /* ] */ && --this.#depth === 0) {
+        return this.#consumed + at + 1;
+      }
+    }
+    this.#consumed += chunk.length;
+    return 'more';
+  }
+
+  /** Whether an object has begun. */
+  get open(): boolean {
+    return this.#depth > 0;
+  }
+}
+
+/** Blank, or part of a byte order mark (EF BB BF). */
+function isLeading(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d || byte === 0xef || byte === 0xbb || byte === 0xbf;
+}
+
+/** Collects chunks until they hold an object, can not hold one, or are too many. Pure: the clock is the caller's. */
+export class InputCollector {
+  readonly #chunks: Uint8Array[] = [];
+  readonly #end = new JsonObjectEnd();
+  #length = 0;
+
+  constructor(readonly maxBytes: number) {}
+
+  /** The input, as soon as it is decided. */
+  push(chunk: Uint8Array): HookInput | undefined {
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    const end = this.#end.push(chunk);
+    if (end === 'garbage') return { kind: 'garbage', problem: 'expected a JSON object' };
+    if (end !== 'more') return parse(Buffer.concat(this.#chunks).subarray(0, end));
+    if (this.#length > this.maxBytes) return { kind: 'garbage', problem: `no JSON object ends within ${this.maxBytes} bytes` };
+    return undefined;
+  }
+
+  /** Nothing more will come (`why` finishes the sentence "the JSON object was not complete ..."). */
+  finish(why: string): HookInput {
+    return this.#end.open ? { kind: 'garbage', problem: `the JSON object was not complete ${why}` } : { kind: 'none' };
+  }
+}
+
+function parse(bytes: Buffer): HookInput {
+  const text = bytes.toString('utf8').replace(/^\ufeff/, '');
+  try {
+    return { kind: 'json', value: JSON.parse(text) as Record<string, unknown> };
+  } catch (error) {
+    return { kind: 'garbage', problem: `not valid JSON: ${(error as Error).message}` };
+  }
+}
+
+/**
+ * Reads the host's event.
+ * @param waitMs how long a pipe or socket may take; a file is read at once, a terminal or other device not at all.
+ */
+export function readHookInput(fd: number, waitMs: number, maxBytes: number): Promise<HookInput> {
+  let kind: 'stream' | 'file' | 'other';
+  try {
+    const stat = fstatSync(fd);
+    kind = stat.isFIFO() || stat.isSocket() ? 'stream' : stat.isFile() ? 'file' : 'other';
+  } catch {
+    kind = 'other';
+  }
+  const collector = new InputCollector(maxBytes);
+  if (kind === 'file') return Promise.resolve(readFile(fd, collector));
+  if (kind === 'other') return Promise.resolve({ kind: 'none' });
+  return readStream(fd, waitMs, collector);
+}
+
+function readFile(fd: number, collector: InputCollector): HookInput {
+  try {
+    for (;;) {
+      const buffer = Buffer.allocUnsafe(65536);
+      const count = readSync(fd, buffer);
+      const input = count > 0 ? collector.push(buffer.subarray(0, count)) : collector.finish('at the end of the file');
+      if (input !== undefined) return input;
+    }
+  } catch (error) {
+    return { kind: 'garbage', problem: (error as Error).message };
+  }
+}
+
+function readStream(fd: number, waitMs: number, collector: InputCollector): Promise<HookInput> {
+  return new Promise((resolve) => {
+    let socket: Socket;
+    try {
+      socket = new Socket({ fd, readable: true, writable: false });
+    } catch {
+      resolve({ kind: 'none' });
+      return;
+    }
+    const settle = (input: HookInput) => {
+      clearTimeout(timer);
+      // Not destroyed: closing the descriptor would give a host that still writes an EPIPE before our answer.
+      socket.pause();
+      socket.unref();
+      resolve(input);
+    };
+    const timer = setTimeout(() => settle(collector.finish(`after ${waitMs} ms`)), waitMs);
+    socket.on('data', (chunk: Buffer) => {
+      const input = collector.push(chunk);
+      if (input !== undefined) settle(input);
+    });
+    socket.on('end', () => settle(collector.finish('at the end of the input')));
+    socket.on('error', () => settle(collector.finish('at a read error')));
+  });
+}
