@@ -1,13 +1,15 @@
 /**
  * Builds what runs: dist/ from src/ (types, modules, the bundled hook) and the addon from native/.
- *   node scripts/build.mjs [dist] [native] [--ensure]     both by default; --ensure: the addon only if no binary fits this machine
+ *   node scripts/build.mjs [dist] [native] [sanitized] [--ensure]
+ * Without names: dist and native. --ensure: native only if no binary fits this machine. sanitized: the addon once more, beside the real
+ * one, with AddressSanitizer and UndefinedBehaviorSanitizer, for the tests.
  */
 import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { must, projectRoot, script, tool } from './lib/command.mjs';
-import { compile } from './lib/node-gyp.mjs';
+import { compile, compileSanitized } from './lib/node-gyp.mjs';
 
 async function buildDist() {
   rmSync(path.join(projectRoot, 'dist'), { recursive: true, force: true }); // a removed source must not be shipped
@@ -28,3 +30,4 @@ const { values, positionals } = parseArgs({ options: { ensure: { type: 'boolean'
 const wanted = positionals.length === 0 ? ['dist', 'native'] : positionals;
 if (wanted.includes('dist')) await buildDist();
 if (wanted.includes('native') && !(values.ensure && binaryFits())) await compile();
+if (wanted.includes('sanitized')) await compileSanitized();

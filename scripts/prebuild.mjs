@@ -2,7 +2,7 @@
  * Compiles the addon for the architecture and C library of this machine into prebuilds/ and records in prebuilds/manifest.json what it
  * was made from and what it needs. Records of other machines' binaries are kept. Works offline where the headers of Node are installed.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import prebuildify from 'prebuildify';
 import { projectRoot } from './lib/command.mjs';
@@ -22,6 +22,10 @@ const sources = sourceHash();
 const prefix = headersPrefix();
 if (prefix !== undefined) process.env.npm_config_nodedir = prefix; // prebuildify has no option for it; node-gyp reads this
 
+const arch = process.env.PREBUILD_ARCH ?? process.arch;
+const libc = process.env.PREBUILD_LIBC ?? (existsSync('/etc/alpine-release') ? 'musl' : 'glibc'); // as prebuildify and node-gyp-build tell
+const made = `linux-${arch}/corral.${libc}.node`;
+
 const before = new Map(recorded().map((record) => [record.file, record]));
 await promisify(prebuildify)({
   cwd: stage('prebuild'),
@@ -32,12 +36,7 @@ await promisify(prebuildify)({
   targets: [process.versions.node],
 });
 
-const records = binaries().map((file) => {
-  const current = describe(file);
-  const old = before.get(file);
-  // Only the binary just made comes from these sources; one that is as it was recorded keeps its record.
-  return { ...current, sources: old?.sha256 === current.sha256 ? old.sources : sources };
-});
+const records = binaries().map((file) => ({ ...describe(file), sources: file === made ? sources : before.get(file)?.sources }));
 writeFileSync(manifestFile, `${JSON.stringify({ binaries: records }, null, 2)}\n`);
 for (const { file, size, needs, exports } of records) {
   const floors = Object.entries(needs).map(([family, version]) => `${family} ${version ?? '-'}`);

@@ -6,11 +6,12 @@
  * the suites that need one count as failed; CORRAL_TEST_ALLOW_UNCONTAINED=1 makes them count as skipped.
  */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { checks } from './check.mjs';
 import { namespaceCommand, runContained } from './contained.mjs';
 import { projectRoot, run, script, tool } from './lib/command.mjs';
+import { sanitizedEnvironment } from './lib/node-gyp.mjs';
 
 const results = mkdtempSync(path.join(tmpdir(), 'corral-results-'));
 chmodSync(results, 0o1777); // the ordinary user of the second leg reports here, too
@@ -24,12 +25,23 @@ const legs = [];
 
 const heading = (name) => process.stdout.write(`\n=== ${name} ===\n`);
 
+let interruptedBy;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    interruptedBy = signal; // what runs is told by run() and runContained(); we stop at the end of its leg
+  });
+}
+
 async function leg(name, body) {
   heading(name);
   const begin = performance.now();
   const outcome = await body();
   const row = { name, passed: 0, failed: 0, skipped: 0, note: '', ...outcome, seconds: (performance.now() - begin) / 1000 };
   legs.push(row);
+  if (interruptedBy !== undefined) {
+    rmSync(results, { recursive: true, force: true });
+    process.exit(128 + constants.signals[interruptedBy]);
+  }
   return row.failed === 0;
 }
 
@@ -79,10 +91,10 @@ function tally(report, exitCode) {
 }
 
 let reports = 0;
-function suite(projects, runner, env = {}) {
+function suite(projects, runner, environment = () => ({})) {
   return async () => {
     const report = path.join(results, `${++reports}.json`);
-    return tally(report, await runner(vitest(report, projects), env));
+    return tally(report, await runner(vitest(report, projects), environment()));
   };
 }
 
@@ -107,6 +119,7 @@ const isBuilt = await leg(
   commands([
     { name: 'dist', command: script('build.mjs', 'dist') },
     { name: 'addon', command: script('build.mjs', 'native') },
+    { name: 'addon with sanitizers', command: script('build.mjs', 'sanitized') },
   ]),
 );
 await leg('unit', suite(['unit'], here));
@@ -114,6 +127,7 @@ await leg('unit', suite(['unit'], here));
 const killing = [
   ...(isRoot ? [['native and integration, as root', suite(['native', 'integration'], contained({}))]] : []),
   ['native and integration, as an ordinary user', suite(['native', 'integration'], contained({ unprivileged: true }))],
+  ['native and integration, with sanitizers', suite(['native', 'integration'], contained({}), sanitizedEnvironment)],
   ['package', suite(['package'], contained({}))],
 ];
 for (const [name, body] of killing) {

@@ -15,7 +15,10 @@ export function script(name, ...args) {
   return [process.execPath, path.join(projectRoot, 'scripts', name), ...args];
 }
 
-/** Runs a command in the project's root and resolves with { ok, output }. With `show` the output goes to the terminal instead. */
+/**
+ * Runs a command in the project's root and resolves with { ok, code, output }. With `show` the output goes to the terminal instead. Signals
+ * that end us meanwhile are passed on, and the caller goes on when the command has ended.
+ */
 export function run(argv, { env = {}, show = false, cwd = projectRoot } = {}) {
   return new Promise((resolve) => {
     const stdio = ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'];
@@ -26,8 +29,14 @@ export function run(argv, { env = {}, show = false, cwd = projectRoot } = {}) {
         output += text;
       });
     }
-    child.on('error', (error) => resolve({ ok: false, output: `${argv[0]}: ${error.message}\n` }));
-    child.on('close', (code) => resolve({ ok: code === 0, output, code }));
+    const forward = (signal) => child.kill(signal);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, forward);
+    const settle = (result) => {
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, forward);
+      resolve(result);
+    };
+    child.on('error', (error) => settle({ ok: false, code: null, output: `${argv[0]}: ${error.message}\n` }));
+    child.on('close', (code) => settle({ ok: code === 0, code, output }));
   });
 }
 

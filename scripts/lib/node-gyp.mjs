@@ -1,7 +1,9 @@
 /** Compiles the addon: node-gyp with the headers of the Node that runs, so that nothing is downloaded where they are installed. */
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { must, projectRoot, tool } from './command.mjs';
+import { stage } from './stage.mjs';
 
 /** The prefix of the installed headers, or undefined: then node-gyp fetches them for this version. */
 export function headersPrefix() {
@@ -16,4 +18,27 @@ export async function compile(directory = projectRoot, { env = {}, clean = false
   const commands = clean ? ['rebuild'] : ['configure', 'build'];
   await must(tool('node-gyp/bin/node-gyp.js', ...commands, '--release', '--jobs=max', ...nodedir), { env, cwd: directory });
   return path.join(directory, 'build/Release/corral.node');
+}
+
+const SANITIZERS = '-fsanitize=address,undefined';
+
+/** Any finding ends the process. vptr needs RTTI, which the addon does not have. */
+export function compileSanitized() {
+  const flags = `${SANITIZERS} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1`;
+  return compile(stage('sanitize'), { env: { CFLAGS: flags, CXXFLAGS: flags, LDFLAGS: SANITIZERS } });
+}
+
+/**
+ * What a process needs in its environment to load the sanitized addon. Node itself is not instrumented, so the runtime has to be there
+ * first, and leaks can not be told from what V8 keeps.
+ */
+export function sanitizedEnvironment() {
+  const runtime = execFileSync('gcc', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
+  return {
+    CORRAL_NATIVE_PATH: path.join(projectRoot, '.cache/sanitize/build/Release/corral.node'),
+    CORRAL_TEST_SANITIZED: '1',
+    LD_PRELOAD: runtime,
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
 }
