@@ -38,7 +38,11 @@ const WRAPPERS: Record<string, { valued?: RegExp; operands?: number }> = {
   xargs: { valued: /^-[adEILnPs]$/ },
 };
 /** find -exec rg ... and fd -x rg ... */
-const EXEC_OPTION: Record<string, RegExp> = { find: /^-(?:exec|execdir|ok|okdir)$/, fd: /^(?:-[xX]|--exec|--exec-batch)$/, fdfind: /^(?:-[xX]|--exec|--exec-batch)$/ };
+const EXEC_OPTION: Record<string, RegExp> = {
+  find: /^-(?:exec|execdir|ok|okdir)$/,
+  fd: /^(?:-[xX]|--exec|--exec-batch)$/,
+  fdfind: /^(?:-[xX]|--exec|--exec-batch)$/,
+};
 
 /** Whether the shell started with these arguments (argv[0] first) runs one of `commands`, itself or by eval, -c, a pipeline, $( ), xargs. */
 export function runsCommand(args: readonly string[], commands: ReadonlySet<string>): boolean {

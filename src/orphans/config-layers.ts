@@ -95,7 +95,7 @@ class Misfit extends Error {
 interface Setting {
   apply(draft: Draft, value: unknown): void;
   guards?: true;
-  restrict?(draft: Draft, value: unknown): boolean;
+  restrict?(draft: Draft, value: unknown): unknown;
 }
 
 const MAX_AGE_SECONDS = 10 * 365 * 86400;
@@ -105,7 +105,11 @@ const SETTINGS: Record<string, Setting> = {
   dry_run: {
     guards: true,
     apply: (draft, value) => (draft.dryRun = boolean(value)),
-    restrict: (draft, value) => boolean(value) && (draft.dryRun = true),
+    restrict: (draft, value) => {
+      if (!boolean(value)) return false;
+      draft.dryRun = true;
+      return true;
+    },
   },
   max_kills: { guards: true, apply: (draft, value) => (draft.maxKills = Math.floor(within(draft, 'max_kills', value, 0, 1000))) },
   term_grace_ms: { apply: (draft, value) => (draft.termGraceMs = within(draft, 'term_grace_ms', value, 0, 60_000)) },
@@ -118,12 +122,19 @@ const SETTINGS: Record<string, Setting> = {
   thresholds: {
     guards: true,
     apply: (draft, value) => {
-      if (oneOf(value, ['static', 'dynamic']) === 'dynamic') draft.warnings.push('thresholds: this version has "static" only, which is used');
+      if (oneOf(value, ['static', 'dynamic']) === 'dynamic')
+        draft.warnings.push('thresholds: this version has "static" only, which is used');
     },
   },
-  classes: { guards: true, apply: (draft, value) => classes(draft, value, false), restrict: (draft, value) => (classes(draft, value, true), true) },
-  protect: { guards: true, apply: protections, restrict: (draft, value) => (protections(draft, value), true) },
-  notify_threshold: { apply: (draft, value) => (draft.notifyThreshold = Math.floor(within(draft, 'notify_threshold', value, 0, 1_000_000))) },
+  classes: {
+    guards: true,
+    apply: (draft, value) => classes(draft, value, false),
+    restrict: (draft, value) => classes(draft, value, true),
+  },
+  protect: { guards: true, apply: protections, restrict: protections },
+  notify_threshold: {
+    apply: (draft, value) => (draft.notifyThreshold = Math.floor(within(draft, 'notify_threshold', value, 0, 1_000_000))),
+  },
   hooks: { apply: hooks },
   log: { apply: log },
 };
@@ -191,33 +202,32 @@ export function mergeLayers(layers: readonly Layer[], projectRoot: string): Clea
   return { ...config, policy: { mode, rules: rulesOf(defaults.rules, settings), protect: [...defaults.protect, ...protect] } };
 }
 
-function lay(draft: Draft, layer: Layer): void {
-  const broken = (problem: string) => {
-    draft.reportOnly = true;
-    draft.warnings.push(`${layer.origin}: ${problem}; nothing is ended until it is mended`);
-    draft.sources.push({ kind: layer.kind, origin: layer.origin, state: 'broken' });
-  };
-  if (layer.problem !== undefined) return broken(layer.problem);
-  if (layer.value === undefined) {
-    draft.sources.push({ kind: layer.kind, origin: layer.origin, state: 'absent' });
+function lay(draft: Draft, { kind, origin, value, problem }: Layer): void {
+  if (value === undefined && problem === undefined) {
+    draft.sources.push({ kind, origin, state: 'absent' });
     return;
   }
-  if (!isRecord(layer.value)) return broken(`expected an object, received ${describe(layer.value)}`);
-  draft.sources.push({ kind: layer.kind, origin: layer.origin, state: 'read' });
+  if (problem !== undefined || !isRecord(value)) {
+    draft.reportOnly = true;
+    draft.warnings.push(`${origin}: ${problem ?? `expected an object, received ${describe(value)}`}; nothing is ended until it is mended`);
+    draft.sources.push({ kind, origin, state: 'broken' });
+    return;
+  }
+  draft.sources.push({ kind, origin, state: 'read' });
 
   // .moai/config.json is another tool's file: two of its keys are ours, the rest is not looked at.
-  const entries = layer.kind === 'moai' ? moaiEntries(layer.value) : Object.entries(layer.value);
-  for (const [key, value] of entries) laySetting(draft, layer, key, value);
+  const entries = kind === 'moai' ? moaiEntries(value) : Object.entries(value);
+  for (const [key, inner] of entries) laySetting(draft, kind, origin, key, inner);
 }
 
-function laySetting(draft: Draft, { kind, origin }: Layer, key: string, value: unknown): void {
+function laySetting(draft: Draft, kind: Layer['kind'], origin: string, key: string, value: unknown): void {
   const said = draft.warnings.length;
   const setting = Object.hasOwn(SETTINGS, key) ? SETTINGS[key] : undefined;
   try {
     if (setting === undefined) {
       if (key !== '$schema') draft.warnings.push(`${key}: unknown key, ignored`);
     } else if (kind !== 'project') setting.apply(draft, value);
-    else if (!setting.restrict?.(draft, value)) draft.warnings.push(notStricter(key));
+    else if (setting.restrict === undefined || setting.restrict(draft, value) === false) draft.warnings.push(notStricter(key));
   } catch (error) {
     if (!(error instanceof Misfit)) throw error;
     const consequence = setting?.guards ? 'nothing is ended until it is mended' : 'ignored';

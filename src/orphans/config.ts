@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { environmentLayer, type CleanupConfig, type ConfigFlags, flagsLayer, type Layer, mergeLayers } from './config-layers.js';
+import { type CleanupConfig, type ConfigFlags, environmentLayer, flagsLayer, type Layer, mergeLayers } from './config-layers.js';
 
 export type { CleanupConfig, ConfigFlags, ConfigSource } from './config-layers.js';
 
@@ -58,7 +58,8 @@ function readLayer(kind: Layer['kind'], file: string): Layer {
     // statSync first: opening a named pipe would wait for its writer.
     const status = statSync(file);
     if (!status.isFile()) return { kind, origin: file, problem: 'expected a file' };
-    if (status.size > MAX_FILE_BYTES) return { kind, origin: file, problem: `expected at most ${MAX_FILE_BYTES} bytes, received ${status.size}` };
+    if (status.size > MAX_FILE_BYTES)
+      return { kind, origin: file, problem: `expected at most ${MAX_FILE_BYTES} bytes, received ${status.size}` };
     return { kind, origin: file, value: JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

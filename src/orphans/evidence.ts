@@ -4,9 +4,11 @@
  */
 import type { ProcessInfo, ProcessTable } from '../types.js';
 
-const INTERPRETER = /^(?:node|nodejs|MainThread|node-MainThread|bun|deno|python[\d.]*|pypy[\d.]*|ruby[\d.]*|perl[\d.]*|sh|bash|dash|zsh|ksh|fish)$/;
+const INTERPRETER =
+  /^(?:node|nodejs|MainThread|node-MainThread|bun|deno|python[\d.]*|pypy[\d.]*|ruby[\d.]*|perl[\d.]*|sh|bash|dash|zsh|ksh|fish)$/;
 /** Options of interpreters whose value is the next argument. */
-const VALUED_OPTION = /^(?:-r|--require|--import|--loader|--experimental-loader|-C|--conditions|--env-file|-W|-X|-o|\+o|-O|\+O|--rcfile|--init-file)$/;
+const VALUED_OPTION =
+  /^(?:-r|--require|--import|--loader|--experimental-loader|-C|--conditions|--env-file|-W|-X|-o|\+o|-O|\+O|--rcfile|--init-file)$/;
 /** With these there is no script: the program text is an argument. */
 const INLINE_PROGRAM = /^(?:-e|-p|-pe|--eval|--print|-[a-z]*c)$/;
 const RUNNER_WORD = /^(?:run|x|task)$/;
@@ -31,7 +33,8 @@ export function exeName(process: ProcessInfo): string | undefined {
 export function scriptOperand(process: ProcessInfo): string | undefined {
   const args = process.args;
   if (args === undefined || args.length < 2) return undefined;
-  if (![process.name, programName(process), exeName(process)].some((name) => name !== undefined && INTERPRETER.test(name))) return undefined;
+  if (![process.name, programName(process), exeName(process)].some((name) => name !== undefined && INTERPRETER.test(name)))
+    return undefined;
   for (let at = 1; at < args.length; at++) {
     const arg = args[at] as string;
     if (arg === '-m') return args[at + 1];
@@ -44,7 +47,7 @@ export function scriptOperand(process: ProcessInfo): string | undefined {
 
 /**
  * Every name a process goes by: the kernel's (comm, 15 characters, follows the executed file), argv[0], the executable's, the
- * script's with and without suffix, the npm package either lies in. Generous, so for protecting only: argv[0] and script
+ * script's with and without suffix, the npm package that lies in. Generous, so for protecting only: argv[0] and script
  * are what the process says of itself.
  */
 export function namesOf(process: ProcessInfo): Set<string> {
@@ -57,16 +60,24 @@ export function namesOf(process: ProcessInfo): Set<string> {
     names.add(name).add(name.replace(SCRIPT_SUFFIX, ''));
     // python -m alembic.config
     if (process.args?.includes('-m')) names.add(name.split('.')[0] as string);
-  }
-  for (const path of [script, process.args?.[0], process.exe]) {
-    if (path?.includes('/node_modules/')) for (const [, name] of path.matchAll(PACKAGE)) names.add(name as string);
+    // Of a script only: agents bring a ripgrep of their own in their package.
+    for (const [, packageName] of script.matchAll(PACKAGE)) names.add(packageName as string);
   }
   return names;
 }
 
 /** Whether it may be run by an interpreter whose script we could not see: then its names prove nothing. */
 export function isUnknownProgram(process: ProcessInfo): boolean {
-  return process.args === undefined && process.state !== 'Z' && (process.name === undefined || (INTERPRETER.test(process.name) && !/sh$/.test(process.name)));
+  return (
+    process.args === undefined &&
+    !isZombie(process) &&
+    (process.name === undefined || (INTERPRETER.test(process.name) && !/sh$/.test(process.name)))
+  );
+}
+
+/** Nothing of it runs any more. State Z with several threads says only that the first of them has ended. */
+export function isZombie(process: ProcessInfo): boolean {
+  return process.state === 'X' || (process.state === 'Z' && !(process.threads !== undefined && process.threads > 1));
 }
 
 /** Arguments joined by blanks; undefined when they are unknown. */

@@ -61,7 +61,10 @@ describe('rg in the place of a command', () => {
     ['after a redirection with a number', '2>/dev/null rg TODO'],
     ['after a here-document', "cat <<'EOF' > notes\ntext\nEOF\nrg TODO"],
     ['by the other name', 'ripgrep TODO'],
-    ['in the wrapper of an agent', "source /home/u/.claude/shell-snapshots/snapshot-bash-1-a.sh 2>/dev/null || true && eval 'rg TODO' < /dev/null && pwd -P >| /tmp/x-cwd"],
+    [
+      'in the wrapper of an agent',
+      "source /home/u/.claude/shell-snapshots/snapshot-bash-1-a.sh 2>/dev/null || true && eval 'rg TODO' < /dev/null && pwd -P >| /tmp/x-cwd",
+    ],
   ])('%s', (_, text) => expect(script(text)).toBe(true));
 });
 
@@ -123,7 +126,16 @@ describe('how the shell was started', () => {
   ] as const)('%j', (args, expected) => expect(runsCommand(args, RG)).toBe(expected));
 
   it('ends for text that never closes what it opens, and for nesting without end', () => {
-    for (const text of ['echo "', "echo '", 'echo $(', 'echo `', '('.repeat(5000), '$('.repeat(5000), 'cat <<EOF\nrg', 'eval '.repeat(1000)]) {
+    for (const text of [
+      'echo "',
+      "echo '",
+      'echo $(',
+      'echo `',
+      '('.repeat(5000),
+      '$('.repeat(5000),
+      'cat <<EOF\nrg',
+      'eval '.repeat(1000),
+    ]) {
       expect(script(text)).toBe(false);
     }
   });

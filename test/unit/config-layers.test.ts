@@ -167,19 +167,39 @@ describe('what is not understood', () => {
     ['min_age_seconds', { min_age_seconds: null }, 'user.json: min_age_seconds: expected a number'],
     ['classes', { classes: [] }, 'user.json: classes: expected an object'],
     ['a class', { classes: { ripgrep: 900 } }, 'user.json: classes.ripgrep: expected an object, received number 900'],
-    ['an age', { classes: { ripgrep: { max_age_seconds: '900' } } }, 'classes.ripgrep.max_age_seconds: expected a number of seconds, 0 or more, received "900"'],
+    [
+      'an age',
+      { classes: { ripgrep: { max_age_seconds: '900' } } },
+      'classes.ripgrep.max_age_seconds: expected a number of seconds, 0 or more, received "900"',
+    ],
     ['a negative age', { classes: { ripgrep: { max_age_seconds: -1 } } }, 'classes.ripgrep.max_age_seconds: expected a number of seconds'],
     ['enabled', { classes: { ripgrep: { enabled: 0 } } }, 'classes.ripgrep.enabled: expected true or false, received number 0'],
-    ['an action', { classes: { ripgrep: { action: 'kill' } } }, 'classes.ripgrep.action: expected "terminate" or "report", received "kill"'],
+    [
+      'an action',
+      { classes: { ripgrep: { action: 'kill' } } },
+      'classes.ripgrep.action: expected "terminate" or "report", received "kill"',
+    ],
     ['a class about nothing', { classes: { mine: { max_age_seconds: 1 } } }, 'classes.mine: expected names or cmdline'],
     ['a class without an age', { classes: { mine: { names: ['x'] } } }, 'classes.mine: expected max_age_seconds'],
-    ['a requirement', { classes: { mine: { names: ['x'], max_age_seconds: 1, require: ['hot'] } } }, 'classes.mine.require: expected "orphan" or'],
+    [
+      'a requirement',
+      { classes: { mine: { names: ['x'], max_age_seconds: 1, require: ['hot'] } } },
+      'classes.mine.require: expected "orphan" or',
+    ],
     ['a pattern', { classes: { mine: { cmdline: '(', max_age_seconds: 1 } } }, 'classes.mine.cmdline: expected a regular expression'],
-    ['a long pattern', { protect: [{ cmdline: 'x'.repeat(257) }] }, 'protect[0].cmdline: expected a regular expression (it is longer than 256'],
+    [
+      'a long pattern',
+      { protect: [{ cmdline: 'x'.repeat(257) }] },
+      'protect[0].cmdline: expected a regular expression (it is longer than 256',
+    ],
     ['protect', { protect: { name: 'x' } }, 'user.json: protect: expected an array'],
     ['a protection', { protect: ['pytest'] }, 'user.json: protect[0]: expected an object, received "pytest"'],
     ['an empty protection', { protect: [{ scope: 'tree' }] }, 'user.json: protect[0]: expected name, cmdline, cwd or pid'],
-    ['a misspelled protection', { protect: [{ names: 'pytest' }] }, 'user.json: protect[0].names: expected name, cmdline, cwd, pid or scope'],
+    [
+      'a misspelled protection',
+      { protect: [{ names: 'pytest' }] },
+      'user.json: protect[0].names: expected name, cmdline, cwd, pid or scope',
+    ],
     ['a scope', { protect: [{ name: 'x', scope: 'all' }] }, 'user.json: protect[0].scope: expected "self" or "tree", received "all"'],
     ['a relative directory', { protect: [{ cwd: 'src' }] }, 'user.json: protect[0].cwd: expected an absolute path, received "src"'],
     ['a pid', { protect: [{ pid: '12' }] }, 'user.json: protect[0].pid: expected a process id, received "12"'],
@@ -208,14 +228,22 @@ describe('what is not understood', () => {
   });
 
   it('does not hide the rest of the file', () => {
-    const config = user({ classes: { ripgrep: { max_age_seconds: 'x' }, shell_agent: { max_age_seconds: 900 } }, protect: [1, { name: 'mine' }] });
+    const config = user({
+      classes: { ripgrep: { max_age_seconds: 'x' }, shell_agent: { max_age_seconds: 900 } },
+      protect: [1, { name: 'mine' }],
+    });
     expect(ageOf(config, 'shell_agent')).toBe(900);
     expect(config.policy.protect.at(-1)).toEqual({ names: ['mine'], scope: 'tree' });
     expect(config.warnings).toHaveLength(2);
   });
 
   it.each(['moai', 'project', 'user'] as const)('a broken %s file: report only, said', (kind) => {
-    for (const broken of [{ kind, origin: 'f.json', problem: 'expected JSON: x' }, layer(kind, []), layer(kind, null), layer(kind, 'text')]) {
+    for (const broken of [
+      { kind, origin: 'f.json', problem: 'expected JSON: x' },
+      layer(kind, []),
+      layer(kind, null),
+      layer(kind, 'text'),
+    ]) {
       const config = mergeLayers([broken], '/p');
       expect(config.reportOnly).toBe(true);
       expect(config.warnings).toEqual([expect.stringContaining(broken.origin)]);
@@ -250,18 +278,26 @@ describe('.moai/config.json', () => {
   const moai = (value: unknown) => mergeLayers([layer('moai', value)], '/p');
 
   it('is honoured as it is, and nobody else’s keys are complained of', () => {
-    const config = moai({ hooks: { timeout_ms: 2000, graceful_degradation: false, notes: 'x' }, auto_cleanup: { enabled: true }, classes: 5, protect: 5 });
+    const config = moai({
+      hooks: { timeout_ms: 2000, graceful_degradation: false, notes: 'x' },
+      auto_cleanup: { enabled: true },
+      classes: 5,
+      protect: 5,
+    });
     expect(config.hooks).toEqual({ timeoutMs: 2000, gracefulDegradation: false });
     expect(config.warnings).toEqual([]);
     expect(config.policy).toEqual(defaultPolicy());
   });
 
-  it.each([['2000'], [0], [-5], [Number.NaN], [null], [true], [Number.POSITIVE_INFINITY]])('timeout_ms %j: the default, with a warning', (timeout) => {
-    const config = moai({ hooks: { timeout_ms: timeout } });
-    expect(config.hooks.timeoutMs).toBe(5000);
-    expect(config.warnings).toEqual([expect.stringContaining('hooks.timeout_ms: expected a positive number of milliseconds')]);
-    expect(config.reportOnly).toBe(false);
-  });
+  it.each([['2000'], [0], [-5], [Number.NaN], [null], [true], [Number.POSITIVE_INFINITY]])(
+    'timeout_ms %j: the default, with a warning',
+    (timeout) => {
+      const config = moai({ hooks: { timeout_ms: timeout } });
+      expect(config.hooks.timeoutMs).toBe(5000);
+      expect(config.warnings).toEqual([expect.stringContaining('hooks.timeout_ms: expected a positive number of milliseconds')]);
+      expect(config.reportOnly).toBe(false);
+    },
+  );
 
   it('without hooks says nothing', () => expect(moai({ project: {} }).warnings).toEqual([]));
 });
@@ -320,5 +356,6 @@ describe('variables', () => {
     ]);
   });
 
-  it('of other meaning do not count', () => expect(environmentLayer({ CORRAL_TREE: 'x', CORRAL_TEST_CONTAINED: '1', CORRAL_POLICY: '' }).value).toBeUndefined());
+  it('of other meaning do not count', () =>
+    expect(environmentLayer({ CORRAL_TREE: 'x', CORRAL_TEST_CONTAINED: '1', CORRAL_POLICY: '' }).value).toBeUndefined());
 });
