@@ -6,15 +6,15 @@
  *   mixed    the leader and a third of each
  *   hydra    the leader, six heads, (COUNT-7)/6 children each; whoever loses a child forks another
  *   hop      the leader and COUNT live members of its group, each forking its successor and leaving, for ever
- *   hopsid   the same, every successor in a session of its own
+ *   hopsid   the same, each in a session of its own
  *
  * When all are there, the leader writes "READY" into READY_FIFO. Every member holds ALIVE_FIFO open for writing
- * ("-" = none): its end of file, seen from outside, is the death of the last one. Nothing here outlives its
- * minute (hoppers: five seconds), whoever fails to end it.
+ * ("-" = none): its end of file, seen from outside, is the death of the last one. Nothing here outlives five
+ * minutes (hoppers: five seconds), whoever fails to end it.
  */
 #include "limit.h"
 
-enum { LIFE_S = 60, HOP_PAUSE_US = 2000, HOP_LIFE_MS = 5000, HEADS = 6, REFORKS = 4000 };
+enum { LIFE_S = 300, HOP_PAUSE_US = 2000, HOP_LIFE_MS = 5000, HEADS = 6, REFORKS = 4000 };
 
 static int arrivals[2]; /* every member writes one byte, the leader counts them */
 static int64_t hop_until;
@@ -66,6 +66,7 @@ static void head(void) {
 }
 
 static void hop(int own_session) {
+  if (own_session) setsid();
   arrive();
   while (now_ns() < hop_until) {
     usleep(HOP_PAUSE_US);

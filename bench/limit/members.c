@@ -1,8 +1,10 @@
-/* Limit of "who is in this group": members PGID EXPECTED COUNT
+/* Limit of "who is in this group": members HERD MEMBERS COUNT READY_FIFO
  *
- * Lists /proc and asks getpgid for every pid; no file of a process is opened. wallUs: one pass.
+ * Starts a group of MEMBERS processes, then lists /proc and asks getpgid for every pid; no file of a process is
+ * opened. wallUs: one pass.
  */
 #include "limit.h"
+#include <sys/stat.h>
 
 struct entry {
   uint64_t inode;
@@ -29,11 +31,19 @@ static int count_members(int proc, pid_t group) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return 64;
-  pid_t group = atoi(argv[1]);
+  if (argc != 5) return 64;
   int expected = atoi(argv[2]), count = atoi(argv[3]);
   int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0) die("/proc");
+  if (mkfifo(argv[4], 0600) < 0) die("mkfifo");
+  static char stack[LAUNCH_STACK] __attribute__((aligned(16)));
+  char *herd[] = {argv[1], "flat", argv[2], argv[4], "-", NULL};
+  int pidfd;
+  pid_t group = launch(herd, open_null(), stack, &pidfd);
+  char text[8];
+  int ready = open(argv[4], O_RDONLY | O_CLOEXEC);
+  if (ready < 0 || read(ready, text, sizeof text) != 6) die("the herd is not ready");
+  close(ready);
   double *wall = allocate(sizeof(double) * (size_t)count);
   for (int i = -2; i < count; i++) { /* the first two are not counted */
     usleep(20000);                   /* as cold as the others find it */
@@ -42,10 +52,12 @@ int main(int argc, char **argv) {
     double took = us_since(start);
     if (members != expected) {
       fprintf(stderr, "%d members, expected %d\n", members, expected);
+      kill(-group, SIGKILL);
       return 1;
     }
     if (i >= 0) wall[i] = took;
   }
+  kill(-group, SIGKILL);
   printf("{");
   print_samples("wallUs", wall, (size_t)count, "}\n");
   return 0;

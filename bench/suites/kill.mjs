@@ -1,0 +1,115 @@
+/** Ending a tree: how long until all are dead and that is proven, and who survives. Everything runs in pid namespaces of its own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { contest } from '../lib/contest.mjs';
+import { makeRow } from '../lib/rows.mjs';
+
+const PEERS = ['node', 'python', 'psutil', 'pidtree', 'zx', 'tree-kill', 'fkill', 'execa', 'tinyexec', 'bun'];
+const CORRAL = ['corral-stop', 'corral-killTree'];
+const SETTLE_MS = 300;
+const BUDGET_MS = 2000;
+const FLAT_TRIALS = { 10: 10, 100: 5, 1000: 2 };
+const SHAPES = [
+  { shape: 'setsid', members: 30, what: 'children in sessions of their own' },
+  { shape: 'daemons', members: 30, what: 'daemons (double fork, setsid)' },
+  { shape: 'mixed', members: 30, what: 'in group, sessions, daemons mixed' },
+  { shape: 'hydra', members: 49, what: 'members that fork a new child for each that dies' },
+  { shape: 'hop', members: 20, what: 'hopping pids in the group while killed' },
+  { shape: 'hopsid', members: 20, what: 'hopping pids and sessions while killed' },
+];
+
+/** Done means: the method says so, and it is so. A method that leaves someone alive has no time. */
+function allDead({ doneUs, deadUs, survivors }) {
+  if (!doneUs || survivors?.high > 0) return undefined;
+  return doneUs.value >= deadUs.value ? doneUs : deadUs;
+}
+
+const TOO_EARLY = 0.9;
+function note({ doneUs, deadUs }) {
+  return doneUs && doneUs.value < TOO_EARLY * deadUs.value
+    ? `says done at ${Math.round((doneUs.value / deadUs.value) * 100)} %`
+    : undefined;
+}
+
+/** The worst round counts. */
+const worst = ({ survivors }) => survivors && { ...survivors, value: survivors.high };
+
+export async function run({ cast, quick, say }) {
+  const rows = [];
+  const directory = mkdtempSync(path.join(tmpdir(), 'corral-bench-kill-'));
+  // FIFOs are per run of a worker; it lives in a namespace of its own, but not in a file system of its own.
+  const inDirectory = (entry) => ({
+    ...entry,
+    command: entry.command && ['sh', '-c', 'cd "$0" && rm -f ready alive && exec "$@"', directory, ...entry.command],
+  });
+  const entries = (limitMode, shape, members, trials) =>
+    [
+      cast.limit(
+        'limit',
+        limitMode === 'group' ? 'C, kill(-pgid), ECHILD' : 'C, subreaper sweep, ECHILD',
+        'kill',
+        [limitMode, shape, members, trials, cast.tools.limit.herd, directory],
+        { isolate: true },
+      ),
+      ...[...CORRAL, ...PEERS].map((id) =>
+        cast.worker('kill', id, { shape, members, trials, settleMs: SETTLE_MS, budgetMs: BUDGET_MS, directory }, { isolate: true }),
+      ),
+    ].map(inDirectory);
+  const ids = ['limit', ...CORRAL, ...PEERS];
+  const limited = (metrics) =>
+    metrics.proofUs ? { ...metrics, doneUs: metrics.proofUs, survivors: { value: 0, low: 0, high: 0, rounds: [0] } } : metrics;
+
+  for (const members of quick ? [10, 100] : [10, 100, 1000]) {
+    say(`end a tree of ${members}`);
+    const results = await contest(entries('group', 'flat', members, FLAT_TRIALS[members]), {
+      rounds: quick ? 2 : members < 1000 ? 5 : 3,
+      deadlineMs: 12_000,
+    });
+    rows.push(
+      makeRow({
+        id: `kill-flat-${members}`,
+        suite: 'kill',
+        title: `end a tree of ${members} in one group: all dead and known`,
+        unit: 'µs',
+        results,
+        ids,
+        metric: (metrics) => allDead(limited(metrics)),
+        note: (metrics) => note(limited(metrics)),
+        goals: [{ text: '≤ 1.5 × limit', subjects: ['corral-stop'], of: 'limit', atMost: 1.5 }],
+      }),
+    );
+    for (const entry of rows.at(-1).contestants) markSurvivors(entry, results);
+  }
+
+  for (const { shape, members, what } of SHAPES.filter(({ shape }) => !quick || shape === 'daemons' || shape === 'hopsid')) {
+    say(`end a tree: ${shape}`);
+    const results = await contest(entries('sweep', shape, members, 3), { rounds: quick ? 1 : 3, deadlineMs: 12_000 });
+    const row = (spec) => makeRow({ suite: 'kill', results, ids, ...spec });
+    rows.push(
+      row({
+        id: `kill-${shape}-survivors`,
+        title: `end a tree, ${members} ${what}: survivors`,
+        unit: 'survivors',
+        metric: (metrics) => worst(limited(metrics)),
+        goals: [{ text: '0 survivors', subjects: ['corral-stop'], of: 0, atMost: 1 }],
+      }),
+      row({
+        id: `kill-${shape}`,
+        title: `end a tree, ${members} ${what}: all dead and known`,
+        unit: 'µs',
+        metric: (metrics) => allDead(limited(metrics)),
+        note: (metrics) => note(limited(metrics)),
+      }),
+    );
+    for (const entry of rows.at(-1).contestants) markSurvivors(entry, results);
+  }
+  rmSync(directory, { recursive: true, force: true });
+  return rows;
+}
+
+/** Where there is no time because somebody is still alive, say that. */
+function markSurvivors(entry, results) {
+  const survivors = results.get(entry.id).metrics.survivors?.high;
+  if (survivors > 0) entry.reason = `${survivors} survive`;
+}
