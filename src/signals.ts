@@ -51,10 +51,12 @@ export function endOf(status: number | null): { exitCode: number | null; signal:
 
 /** The candidate that `word` most likely meant, or undefined when none is near. */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
+  const upper = word.toUpperCase();
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let bestDistance = (word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word.toUpperCase(), candidate.toUpperCase(), bestDistance);
+    if (word.length > 2 && candidate.toUpperCase().startsWith(upper)) return candidate;
+    const distance = editDistance(upper, candidate.toUpperCase(), bestDistance);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
@@ -69,18 +71,24 @@ function unknownSignal(value: unknown, option: string, expected: string): Proces
   return new ProcessError('ERR_INVALID_ARGUMENT', `${option}: expected ${expected}, received ${describe(value)}; did you mean '${meant}'?`);
 }
 
-/** Levenshtein distance, given up (returns `limit`) as soon as it can not be below `limit`. */
+/** Edits (insert, delete, replace, swap two neighbours) from one to the other; `limit` when they are not fewer than that. */
 function editDistance(left: string, right: string, limit: number): number {
   if (Math.abs(left.length - right.length) >= limit) return limit;
-  let above = Array.from({ length: right.length + 1 }, (_, column) => column);
+  const rows = [Array.from({ length: right.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= left.length; row++) {
+    const above = rows[row - 1]!;
     const current = [row];
     for (let column = 1; column <= right.length; column++) {
-      const replaced = above[column - 1]! + (left[row - 1] === right[column - 1] ? 0 : 1);
-      current[column] = Math.min(replaced, above[column]! + 1, current[column - 1]! + 1);
+      const same = left[row - 1] === right[column - 1];
+      const swapped = left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1];
+      current[column] = Math.min(
+        above[column - 1]! + (same ? 0 : 1),
+        above[column]! + 1,
+        current[column - 1]! + 1,
+        swapped ? rows[row - 2]![column - 2]! + 1 : limit,
+      );
     }
-    if (Math.min(...current) >= limit) return limit;
-    above = current;
+    rows.push(current);
   }
-  return above[right.length]!;
+  return Math.min(limit, rows[left.length]![right.length]!);
 }

@@ -188,8 +188,8 @@ class Termination {
     for (const target of targets) if (target.held === undefined && !target.ended) this.#takeHold(target);
     for (const target of targets) {
       if (target.ended) continue;
-      if (target.held !== undefined) this.#deliver(target, target.held, signals);
-      else this.#deliverUnheld(target, signals);
+      if (target.held === undefined) this.#deliverUnheld(target, signals);
+      else this.#deliver(target, target.held, signals);
     }
   }
 
@@ -221,7 +221,7 @@ class Termination {
       this.#onRefusal(target, held);
       return;
     }
-    this.#deliver(target, held, signals);
+    if (this.#deliver(target, held, signals) === 'gone') this.#onEnd(target, null);
     held.close();
   }
 
@@ -239,15 +239,18 @@ class Termination {
     this.#poll = setTimeout(() => this.#pollUnheld(), UNHELD_POLL_MS);
   }
 
-  #deliver(target: Target, held: Held, signals: readonly number[]): void {
+  /** 'gone': it has ended; the news, with the status, comes to those who hold it. */
+  #deliver(target: Target, held: Held, signals: readonly number[]): 'gone' | undefined {
     for (const signal of signals) {
       const result = held.signal(signal);
+      if (result === -ESRCH) return 'gone';
       if (result < 0) {
         this.#onRefusal(target, result);
-        return;
+        break;
       }
       if (signal === SIGKILL) target.killed = true;
     }
+    return undefined;
   }
 
   #onRefusal(target: Target, errno: number): void {

@@ -1,0 +1,368 @@
+import { describe, expect, it } from 'vitest';
+import {
+  beginLadder,
+  type LadderAction,
+  type LadderEvent,
+  type LadderSettings,
+  type LadderState,
+  stepLadder,
+} from '../../src/tree/ladder.js';
+
+/** What an action is, in a word: "look", "TERM+CONT a b", "until 5000", "settle a:eperm". */
+function say(action: LadderAction): string {
+  switch (action.do) {
+    case 'look':
+      return 'look';
+    case 'wait':
+      return `until ${action.untilMs}`;
+    case 'signal':
+      return `${action.signals.map((signal) => ({ 2: 'INT', 9: 'KILL', 15: 'TERM', 18: 'CONT', 19: 'STOP' })[signal]).join('+')} ${action.keys.join(' ')}`;
+    case 'settle':
+      return ['settle', ...action.survivors.map(({ key, reason }) => `${key}:${reason}`), ...(action.blind ? ['blind'] : [])].join(' ');
+  }
+}
+
+/** "looked a b/T" (state after the slash, S if none), "gone a", "refused a eperm", "time", "hurry", "blind". */
+function parse(text: string): LadderEvent {
+  const [type, ...words] = text.split(' ');
+  switch (type) {
+    case 'looked':
+      return { type, members: words.map((word) => ({ key: word[0]!, state: word[2] ?? 'S' })) };
+    case 'gone':
+      return { type, keys: words };
+    case 'refused':
+      return { type, key: words[0]!, reason: words[1] as 'eperm' };
+    case 'time':
+    case 'hurry':
+    case 'blind':
+      return { type };
+    default:
+      throw new Error(`no event ${text}`);
+  }
+}
+
+type Line = [atMs: number, event: string, ...actions: string[]];
+
+/** Plays the lines and compares what the ladder says to each. */
+function play(settings: Partial<LadderSettings>, begins: string[], lines: Line[]): LadderState {
+  let { state, actions } = beginLadder({ killSignal: 15, graceMs: 5000, killWaitMs: 2000, ...settings }, 0);
+  expect(actions.map(say), 'begin').toEqual(begins);
+  for (const [atMs, event, ...expected] of lines) {
+    ({ state, actions } = stepLadder(state, parse(event), atMs));
+    expect(actions.map(say), `${event} at ${atMs} ms`).toEqual(expected);
+  }
+  return state;
+}
+
+const ASK = ['look', 'until 5000'];
+
+describe('asking', () => {
+  it('everybody ends when asked', () => {
+    const state = play({}, ASK, [
+      [1, 'looked a b c', 'TERM+CONT a b c'],
+      [3, 'gone a c'],
+      [4, 'gone b', 'look'],
+      [5, 'looked', 'look'],
+      [6, 'looked', 'settle'],
+    ]);
+    expect(state).toMatchObject({ phase: 'settled', escalated: false });
+  });
+
+  it('nobody was there', () => {
+    play({}, ASK, [
+      [1, 'looked', 'look'],
+      [2, 'looked', 'settle'],
+    ]);
+  });
+
+  it('who turns up when the others are gone is asked too', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [2, 'gone a', 'look'],
+      [3, 'looked b', 'TERM+CONT b'],
+      [4, 'gone b', 'look'],
+      [5, 'looked', 'look'],
+      [6, 'looked c', 'TERM+CONT c'],
+      [7, 'gone c', 'look'],
+      [8, 'looked', 'look'],
+      [9, 'looked', 'settle'],
+    ]);
+  });
+
+  it('sends another signal when told so, and no second SIGCONT', () => {
+    play({ killSignal: 2 }, ASK, [[1, 'looked a', 'INT+CONT a']]);
+    play({ killSignal: 18 }, ASK, [[1, 'looked a', 'CONT a']]);
+  });
+
+  it('a timer that comes early waits on', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [4999, 'time', 'until 5000'],
+    ]);
+  });
+});
+
+describe('escalating', () => {
+  it('freezes until a look finds nobody new and everybody standing, then kills', () => {
+    const state = play({}, ASK, [
+      [1, 'looked a b', 'TERM+CONT a b'],
+      [2, 'gone b'],
+      [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      [5001, 'looked a/T c', 'STOP c', 'look'],
+      [5002, 'looked a/T c/R', 'look'],
+      [5003, 'looked a/T c/T', 'KILL a c', 'until 7003'],
+      [5004, 'gone a'],
+      [5005, 'gone c', 'look'],
+      [5006, 'looked', 'look'],
+      [5007, 'looked', 'settle'],
+    ]);
+    expect(state.escalated).toBe(true);
+  });
+
+  it('a look that began before the freeze ends no freeze', () => {
+    play(
+      { graceMs: 10 },
+      ['look', 'until 10'],
+      [
+        [1, 'looked a', 'TERM+CONT a'],
+        [2, 'gone a', 'look'],
+        [3, 'looked b', 'TERM+CONT b'],
+        [4, 'gone b', 'look'],
+        [5, 'looked c', 'TERM+CONT c'],
+        [10, 'time', 'until 2010', 'STOP c', 'look'],
+        [11, 'looked c/T', 'KILL c', 'until 2011'],
+      ],
+    );
+    play(
+      { graceMs: 10 },
+      ['look', 'until 10'],
+      [
+        [1, 'looked a', 'TERM+CONT a'],
+        [2, 'gone a', 'look'],
+        [10, 'time', 'until 2010'], // the look is under way and nobody is known
+        [11, 'looked b', 'STOP b', 'look'],
+        [12, 'looked b/T', 'KILL b', 'until 2012'],
+      ],
+    );
+  });
+
+  it('newcomers after the kill are frozen and killed as well', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      [5001, 'looked a/T', 'KILL a', 'until 7001'],
+      [5002, 'gone a', 'look'],
+      [5003, 'looked b', 'STOP b', 'look'],
+      [5004, 'looked b/T', 'KILL b', 'until 7004'],
+      [5005, 'gone b', 'look'],
+      [5006, 'looked', 'look'],
+      [5007, 'looked', 'settle'],
+    ]);
+  });
+
+  it('everybody ended while it was frozen', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      [5001, 'gone a'],
+      [5002, 'looked', 'until 7002', 'look'],
+      [5003, 'looked', 'settle'],
+    ]);
+  });
+
+  it('when somebody keeps forking, freezing ends after so many looks', () => {
+    const names = 'bcdefghijklmnop'.split('');
+    const lines: Line[] = names.map((name, index) => [5001 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      ...lines,
+      [5100, 'looked a z', `KILL a ${names.join(' ')} z`, 'until 7100'],
+    ]);
+  });
+
+  it.each<[string, Partial<LadderSettings>]>([
+    ['SIGKILL is the first signal', { killSignal: 9 }],
+    ['there is no grace period', { graceMs: 0 }],
+  ])('at once when %s', (_, settings) => {
+    play(
+      settings,
+      ['look', 'until 2000'],
+      [
+        [1, 'looked a', 'STOP a', 'look'],
+        [2, 'looked a/T', 'KILL a', 'until 2002'],
+        [3, 'gone a', 'look'],
+        [4, 'looked', 'look'],
+        [5, 'looked', 'settle'],
+      ],
+    );
+    play(
+      settings,
+      ['look', 'until 2000'],
+      [
+        [1, 'looked', 'until 2001', 'look'],
+        [2, 'looked', 'settle'],
+      ],
+    );
+  });
+
+  it('at once when hurried, once', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [70, 'hurry', 'until 2070', 'STOP a', 'look'],
+      [71, 'hurry'],
+      [72, 'looked a/T', 'KILL a', 'until 2072'],
+      [73, 'hurry'],
+    ]);
+  });
+
+  it('hurried before the first look', () => {
+    play({}, ASK, [
+      [0, 'hurry', 'until 2000'],
+      [1, 'looked a', 'STOP a', 'look'],
+      [2, 'looked a/T', 'KILL a', 'until 2002'],
+    ]);
+  });
+
+  it('kills what it knows when the freeze takes too long', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      [7000, 'time', 'KILL a', 'until 9000'],
+      [7001, 'gone a'], // that look is still under way
+      [7002, 'looked', 'look'],
+      [7003, 'looked', 'look'],
+      [7004, 'looked', 'settle'],
+    ]);
+  });
+});
+
+describe('survivors', () => {
+  it('of another user: waited for, then told, without waiting for SIGKILL to work', () => {
+    const state = play({}, ASK, [
+      [1, 'looked a b', 'TERM+CONT a b'],
+      [1, 'refused b eperm'],
+      [2, 'gone a'],
+      [5000, 'time', 'until 7000', 'STOP b', 'look'],
+      [5000, 'refused b eperm'],
+      [5001, 'looked b', 'KILL b', 'until 7001'],
+      [5001, 'refused b eperm', 'look'],
+      [5002, 'looked b', 'settle b:eperm'], // the look of the freeze was the first to find nobody else
+    ]);
+    expect(state.escalated).toBe(true);
+  });
+
+  it('of another user that ends in the meantime is none', () => {
+    play({}, ASK, [
+      [1, 'looked a b', 'TERM+CONT a b'],
+      [1, 'refused b eperm'],
+      [2, 'gone a'],
+      [90, 'gone b', 'look'],
+      [91, 'looked', 'look'],
+      [92, 'looked', 'settle'],
+    ]);
+  });
+
+  it('that SIGKILL did not end, with the state of the last look', () => {
+    play({}, ASK, [
+      [1, 'looked a b', 'TERM+CONT a b'],
+      [5000, 'time', 'until 7000', 'STOP a b', 'look'],
+      [5001, 'looked a/D b/T', 'KILL a b', 'until 7001'],
+      [7001, 'time', 'look'],
+      [7002, 'looked a/D b/R', 'settle a:uninterruptible b:unknown'],
+    ]);
+  });
+
+  it('whose end is seen by the look but not yet told is waited for', () => {
+    play({}, ASK, [
+      [1, 'looked a b', 'TERM+CONT a b'],
+      [5000, 'time', 'until 7000', 'STOP a b', 'look'],
+      [5001, 'looked a/D b/T', 'KILL a b', 'until 7001'],
+      [7001, 'time', 'look'],
+      [7002, 'looked a/D', 'look'],
+      [7002, 'gone b'],
+      [7003, 'looked a/D', 'settle a:uninterruptible'],
+    ]);
+  });
+
+  it('when SIGKILL is never to be sent', () => {
+    const state = play(
+      { graceMs: null },
+      ['look', 'until 2000'],
+      [
+        [1, 'looked a b c', 'TERM+CONT a b c'],
+        [1, 'refused b eperm'],
+        [2, 'gone c'],
+        [2000, 'time', 'look'],
+        [2001, 'looked a b', 'settle a:not-forced b:eperm'],
+      ],
+    );
+    expect(state.escalated).toBe(false);
+  });
+
+  it('when SIGKILL is never to be sent and nobody wants to wait', () => {
+    play(
+      { graceMs: null },
+      ['look', 'until 2000'],
+      [
+        [1, 'looked a', 'TERM+CONT a'],
+        [9, 'hurry', 'look'],
+        [10, 'looked a', 'settle a:not-forced'],
+      ],
+    );
+  });
+
+  it('that go on forking out of reach do not keep it for ever', () => {
+    let { state, actions } = beginLadder({ killSignal: 9, graceMs: 0, killWaitMs: 2000 }, 0);
+    let steps = 0;
+    for (let next = 0; state.phase !== 'settled' && steps < 2000; steps++) {
+      const now = steps * 10;
+      const looking = actions.some((action) => action.do === 'look');
+      const signalled = actions.flatMap((action) => (action.do === 'signal' ? action.keys : []));
+      for (const key of signalled) ({ state } = stepLadder(state, { type: 'refused', key, reason: 'eperm' }, now));
+      const event: LadderEvent =
+        looking || state.look !== 'none' ? { type: 'looked', members: [{ key: `n${next++}`, state: 'R' }] } : { type: 'time' };
+      ({ state, actions } = stepLadder(state, event, now));
+    }
+    expect(state.phase).toBe('settled');
+    expect(actions.at(-1)).toMatchObject({ do: 'settle' });
+  });
+});
+
+describe('blind', () => {
+  it('tries again, and needs two looks after that', () => {
+    play({}, ASK, [
+      [1, 'looked a', 'TERM+CONT a'],
+      [2, 'gone a', 'look'],
+      [3, 'blind', 'until 53'],
+      [53, 'time', 'look', 'until 5000'],
+      [54, 'looked', 'look'],
+      [55, 'looked', 'settle'],
+    ]);
+  });
+
+  it('kills what it holds all the same, and says that it does not know', () => {
+    play(
+      { graceMs: 40 },
+      ['look', 'until 40'],
+      [
+        [1, 'looked a', 'TERM+CONT a'],
+        [40, 'time', 'until 2040', 'STOP a', 'look'],
+        [41, 'blind', 'KILL a', 'until 2041'],
+        [42, 'gone a'],
+        [2041, 'time', 'look'],
+        [2042, 'blind', 'settle blind'],
+      ],
+    );
+  });
+});
+
+it('after settling nothing happens', () => {
+  const settled = play({}, ASK, [
+    [1, 'looked', 'look'],
+    [2, 'looked', 'settle'],
+  ]);
+  for (const event of ['looked a', 'gone a', 'refused a eperm', 'time', 'hurry', 'blind']) {
+    expect(stepLadder(settled, parse(event), 9000)).toEqual({ state: settled, actions: [] });
+  }
+});
