@@ -26,7 +26,7 @@ const root = process.env.CORRAL_TEST_ROOT;
 /** uid and gid of the unprivileged leg: "nobody", who owns nothing and is in no group. */
 const NOBODY = 65534;
 /** How long processes may take to finish dying after the command has ended; a real leak outlives any deadline. */
-const SETTLE_MS = 3000;
+const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 3000);
 
 if (process.ppid !== 1) throw new Error('contained-inside.mjs runs only inside contained.mjs');
 

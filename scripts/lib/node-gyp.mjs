@@ -5,10 +5,10 @@ import path from 'node:path';
 import { must, projectRoot, tool } from './command.mjs';
 import { stage } from './stage.mjs';
 
-/** The prefix of the installed headers, or undefined: then node-gyp fetches them for this version. */
+/** The prefix of installed headers: those of the Node that runs, or the one npm was told of. undefined: node-gyp fetches them. */
 export function headersPrefix() {
-  const prefix = process.env.npm_config_nodedir ?? path.resolve(process.execPath, '../..');
-  return existsSync(path.join(prefix, 'include/node/node_api.h')) ? prefix : undefined;
+  const prefixes = [path.resolve(process.execPath, '../..'), process.env.npm_config_nodedir];
+  return prefixes.find((prefix) => prefix && existsSync(path.join(prefix, 'include/node/node_api.h')));
 }
 
 /** Incremental; answers with the path of the addon in `directory`, which has a binding.gyp. */

@@ -14,7 +14,7 @@ contained();
 if (process.env.CORRAL_TEST_SANITIZED === '1') delete process.env.LD_PRELOAD;
 
 /** How long processes, descriptors and threads may take to go after a test; a real leak outlives any deadline. */
-const SETTLE_MS = 2000;
+const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 2000);
 
 const key = (stat: ProcStat) => `${stat.pid}/${stat.startTicks}`;
 
@@ -52,7 +52,7 @@ async function leftProcesses(): Promise<string[]> {
       known.add(key(stat));
       if (isAlive(stat.pid, stat.startTicks)) process.kill(stat.pid, 'SIGKILL');
     }
-    await eventually(() => left.every((stat) => !isAlive(stat.pid, stat.startTicks)), SETTLE_MS, 'leftovers end after SIGKILL');
+    await eventually(() => left.every((stat) => !isAlive(stat.pid, stat.startTicks)), 5000, 'leftovers end after SIGKILL');
     return report;
   }
 }
