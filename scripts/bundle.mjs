@@ -1,21 +1,28 @@
 /**
- * Bundles what starts often into one file each, after tsc: dist/hook.cjs. One CommonJS file without dependencies is what keeps a hook
- * close to the start-up time of node itself. Kept readable: it is what people find in the stack trace of a bug report.
+ * Bundles the two programs into one CommonJS file each, after tsc: dist/hook.cjs and dist/cli.cjs, which dist/corral.cjs chooses from.
+ * Loading forty modules costs more than everything a short command does. Not minified: people read them in stack traces.
  */
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { projectRoot } from './lib/command.mjs';
 
+const dist = (name) => path.join(projectRoot, 'dist', name);
+
 await build({
-  entryPoints: [path.join(projectRoot, 'src/hook/main.ts')],
-  outfile: path.join(projectRoot, 'dist/hook.cjs'),
+  entryPoints: { hook: dist('hook/main.js'), cli: dist('cli/main.js') },
+  outdir: dist(''),
+  outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // native.ts finds its package through import.meta.url, which CommonJS does not have; dist/ is as deep as dist/native.js.
+  // CommonJS has no import.meta.url. native.ts finds the package from it, which dist/hook.cjs lies as deep in as dist/native.js.
   define: { 'import.meta.url': 'moduleUrl' },
-  banner: { js: "#!/usr/bin/env node\nconst moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
   charset: 'utf8',
   logLevel: 'warning',
 });
+
+// The bundles are all that runs of these.
+for (const folder of ['hook', 'cli']) rmSync(dist(folder), { recursive: true });

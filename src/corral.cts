@@ -1,10 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command `corral`. The hook runs at every session start of an agent and has an entry of its own that loads nothing
- * else; this file must stay free of imports so that the way to it costs nothing.
+ * The command `corral`: hands over to one of two bundles. The hook runs at every session start of an agent and loads nothing of the
+ * rest, so this file stays free of imports.
  */
-if (process.argv[2] === 'hook') {
-  require('./hook.cjs');
-} else {
-  import('./cli/main.js').then(({ main }) => main(process.argv.slice(2)));
-}
+require(process.argv[2] === 'hook' ? './hook.cjs' : './cli.cjs');

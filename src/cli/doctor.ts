@@ -44,7 +44,14 @@ async function doctor(options: { json?: boolean }): Promise<number> {
     { title: 'FROM', value: (source) => source.origin },
   ];
   print(table(found, columns, to));
-  print(`\n${table(config.sources, sources, to)}`);
+  // There are no flags here that set anything.
+  print(
+    `\n${table(
+      config.sources.filter((source) => source.kind !== 'flags'),
+      sources,
+      to,
+    )}`,
+  );
   for (const warning of config.warnings) print(`warning: ${warning}`);
   print(`\n${used(config).join('\n')}`);
   return status;

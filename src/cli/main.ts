@@ -1,4 +1,7 @@
-/** The command line: one table of commands, one place where errors become messages and exit statuses. No command logic here. */
+/**
+ * The program `corral` without the hook, bundled into dist/cli.cjs: one table of commands, one place where errors become messages and
+ * exit statuses. No command logic here.
+ */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ProcessError } from '../errors.js';
@@ -13,7 +16,7 @@ import { sweepCommand } from './sweep.js';
 import { treeCommand } from './tree.js';
 
 /** Runs one command line (without node and script) and leaves its status in process.exitCode. */
-export async function main(argv: readonly string[]): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
   let status = 0;
   const act: Act =
     (action) =>
@@ -32,12 +35,13 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 function createProgram(act: Act): Command {
-  const { version, description } = createRequire(import.meta.url)('../../package.json') as { version: string; description: string };
+  const { version, description } = createRequire(import.meta.url)('corral/package.json') as { version: string; description: string };
   const program = new Command('corral')
     .description(description)
     .version(version)
     .enablePositionalOptions()
     .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'corral: ')) })
     .showHelpAfterError('(--help shows examples)')
     .exitOverride()
     .addHelpText(
@@ -63,3 +67,5 @@ function statusOfFailure(error: unknown, usageStatus: number): number {
   const isUsage = error instanceof UsageError || (error instanceof ProcessError && error.type === 'INVALID_ARGUMENT');
   return isUsage ? usageStatus : usageStatus === EXIT_OWN_ERROR ? EXIT_OWN_ERROR : 1;
 }
+
+main(process.argv.slice(2));

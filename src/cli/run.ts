@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { ProcessError } from '../errors.js';
 import { spawn } from '../process/spawn.js';
 import type { Child, Containment, Signal, SpawnOptions } from '../types.js';
-import { type Act, durationArgument, explain, killAfterArgument, signalArgument, warn } from './command.js';
+import { type Act, durationArgument, explain, killAfterArgument, signalArgument, UsageError, warn } from './command.js';
 import { EXIT_OWN_ERROR, signalStatus, statusOf, statusOfExecError } from './exit-code.js';
 import { toJson, toJsonLine } from './format.js';
 
@@ -164,7 +164,14 @@ class Interrupt {
 /** A file that is complete or absent: written beside its name and moved there at the end. */
 function openReport(path: string): { write(text: string): void; discard(): void } {
   const temporary = `${path}.${process.pid}.tmp`;
-  let fd: number | undefined = openSync(temporary, 'wx', 0o666);
+  let fd: number | undefined;
+  try {
+    fd = openSync(temporary, 'wx', 0o666);
+  } catch (error) {
+    throw new UsageError(
+      `run: --report: expected a file that can be written, received ${JSON.stringify(path)}: ${(error as Error).message}`,
+    );
+  }
   const close = () => {
     if (fd !== undefined) closeSync(fd);
     fd = undefined;

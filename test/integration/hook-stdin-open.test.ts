@@ -1,0 +1,21 @@
+/** Hosts have kept the hook's stdin open for hours: the answer must not wait for its end. */
+import { describe, expect, it } from 'vitest';
+import { runHook } from '../helpers/command.js';
+import { tempDirectory } from '../helpers/temp.js';
+
+const EVENT = '{"hook_event_name":"SessionStart","source":"startup","session_id":"s"}';
+
+describe('stdin that is never closed', () => {
+  it.each([
+    ['nothing comes', ''],
+    ['an event comes', EVENT],
+    ['an event and a line end come', `${EVENT}\n`],
+    ['half an event comes', EVENT.slice(0, 20)],
+    ['garbage comes', 'hello'],
+  ])('%s: answers within a second', async (_name, text) => {
+    const result = await runHook(['--dry-run'], { stdin: { open: text }, cwd: tempDirectory() });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({ hook: 'session_start__process_cleanup', success: true });
+    expect(result.durationMs).toBeLessThan(1000);
+  });
+});
