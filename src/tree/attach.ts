@@ -71,10 +71,14 @@ export async function attach(target: number | ProcessIdentity): Promise<Attached
 }
 
 function checkTarget(target: number | ProcessIdentity): Pick<ProcessIdentity, 'pid' | 'startTicks'> {
-  const { pid, startTicks, bootId: boot } = typeof target === 'number' ? { pid: target, startTicks: 0n, bootId: bootId() } : (target ?? {});
-  if (!Number.isInteger(pid) || pid < 1 || pid > 0x7fffffff) throw invalidArgument('target', 'a process id or a ProcessIdentity', target);
+  const named: Partial<ProcessIdentity> = typeof target === 'number' ? { pid: target } : (target ?? {});
+  const { pid, startTicks } = named;
+  if (pid === undefined || !Number.isInteger(pid) || pid < 1 || pid > 0x7fffffff) {
+    throw invalidArgument('target', 'a process id or a ProcessIdentity', target);
+  }
+  if (typeof target === 'number') return { pid, startTicks: 0n };
   if (typeof startTicks !== 'bigint') throw invalidArgument('target.startTicks', 'a bigint', startTicks);
-  if (boot !== bootId()) throw attachError(pid, -ESTALE);
+  if (named.bootId !== bootId()) throw attachError(pid, -ESTALE);
   return { pid, startTicks };
 }
 
