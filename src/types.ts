@@ -44,6 +44,8 @@ export interface ExitStatus { exitCode: number | null; signal: NodeJS.Signals | 
 
 export interface Child extends AsyncDisposable {
   readonly pid: number; readonly identity: ProcessIdentity; readonly pgid: number; readonly sid: number; readonly containment: Containment;
+  readonly containmentReason: string | null;      // why it is less than what was asked for
+  readonly labels: Readonly<Record<string, string>>;
   readonly stdin: Writable | null; readonly stdout: Readable | null; readonly stderr: Readable | null;
   readonly exitCode: number | null; readonly signalCode: NodeJS.Signals | null;
   /** The leader has exited; output and other members may remain. */
@@ -57,7 +59,10 @@ export interface Child extends AsyncDisposable {
   ref(): this; unref(): this;
 }
 
-export interface RunResult extends ExitStatus { command: string; stdout: string; stderr: string; failed: boolean; report: TerminationReport }
+export interface RunResult extends ExitStatus {
+  command: string; stdout: string; stderr: string; failed: boolean; report: TerminationReport;
+  code?: string; shortMessage?: string; cause?: unknown;   // of a failed run, with `reject: false`
+}
 
 export interface AttachedProcess extends Disposable { readonly identity: ProcessIdentity; readonly exited: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>; isAlive(): boolean; kill(signal?: Signal): boolean }
 

@@ -45,6 +45,8 @@ type StartedEvent = Extract<NativeEvent, { type: 'started' }>;
 type ExitedEvent = Extract<NativeEvent, { type: 'exited' }>;
 
 const { SIGKILL, SIGCONT } = constants.signals;
+/** Enough for a ladder in JavaScript to do it first: it can tell whom it killed. */
+const BACKSTOP_MS = 100;
 const ESRCH = -constants.errno.ESRCH;
 const ESTALE = -constants.errno.ESTALE;
 
@@ -77,6 +79,8 @@ export class SpawnedChild implements Child {
   timedOut = false;
   /** The keeper was killed; what was left of the tree was ended by session, group, descent and mark. */
   keeperLost = false;
+  /** Called whenever a ladder has ended and somebody lives, also when nobody had called stop(). */
+  onSurvivors: ((report: TerminationReport) => void) | undefined;
 
   readonly #id: number;
   readonly #keeperPid: number;
@@ -327,9 +331,7 @@ export class SpawnedChild implements Child {
     const ending = this.#ending ?? this.#newEnding();
     const neverForced = graceMs === NEVER;
     if (!neverForced) ending.forceAt(graceMs);
-    // That the group is killed in time must not hang on an event loop that may be blocked by then.
-    if (killSignal === SIGKILL) native().kill(this.#id);
-    else if (!neverForced) native().stop(this.#id, SIGCONT, graceMs); // SIGCONT: only its SIGKILL is wanted
+    if (!neverForced) this.#armBackstop(killSignal === SIGKILL ? 0 : graceMs);
     terminate(this.#looks(), { killSignal, forceKillAfterDelay: neverForced ? false : graceMs, signal: ending.hurry.signal }).then(
       (report) => (report.survivors.length === 0 ? this.#finish(report) : this.#ladderOver(report)),
       (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
@@ -337,19 +339,24 @@ export class SpawnedChild implements Child {
   }
 
   #hurry(ending: Ending, graceMs: number): void {
-    if (ending.forceAt(graceMs)) native().stop(this.#id, SIGCONT, graceMs);
+    if (ending.forceAt(graceMs)) this.#armBackstop(graceMs);
+  }
+
+  /** If the event loop should be blocked when it is time, the group is killed without it, a little later. */
+  #armBackstop(graceMs: number): void {
+    native().stop(this.#id, SIGCONT, graceMs + BACKSTOP_MS);
   }
 
   /** Somebody withstood. Who may not be forced goes on; who can not be is reported, and not waited for. */
   #ladderOver(report: TerminationReport): void {
     this.#ending?.settle(report);
     this.#ending = undefined;
-    if (report.survivors.every(isNotForced)) return;
-    this.#letGo(report);
-    if (!this.#isKept) {
-      this.#exitIsUnknown();
-      this.#release();
+    if (!report.survivors.every(isNotForced)) {
+      this.#letGo(report);
+      if (this.keeperLost) this.#exitIsUnknown();
+      if (!this.#isKept && this.#hasExited) this.#release();
     }
+    this.onSurvivors?.(report);
   }
 
   /** Proven: nobody is left. */

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
 import { closeId, type NativeEvent, native, newId } from '../native.js';
-import type { SpawnOptions } from '../types.js';
+import type { Child, SpawnOptions } from '../types.js';
 import { receive, SpawnedChild } from './child.js';
 import { planSpawn, type SpawnPlan } from './options.js';
 
@@ -16,8 +16,13 @@ type FailedEvent = Extract<NativeEvent, { type: 'failed' }>;
  * @throws (rejects) ProcessError ERR_INVALID_ARGUMENT for a wrong option; ERR_ABORTED when the signal fired before the command ran; else
  *   type SPAWN_FAILED with the kernel's code (ENOENT, EACCES ...) and `stage`, the step that failed. No process is left then.
  */
-export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<SpawnedChild> {
+export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<Child> {
   return new Promise((resolve, reject) => begin(planSpawn(command, args, options), resolve, reject));
+}
+
+/** The same for a plan that was made before, with the handle as corral itself knows it. */
+export function spawnPlanned(plan: SpawnPlan): Promise<SpawnedChild> {
+  return new Promise((resolve, reject) => begin(plan, resolve, reject));
 }
 
 function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: (error: unknown) => void): void {

@@ -14,8 +14,10 @@ export const STATE_EVENTS = [
   'start',
   /** exec has succeeded. */
   'started',
-  /** exec has failed, or the start was aborted; nothing is left. */
+  /** exec has failed; nothing is left. */
   'startFailed',
+  /** The start was called off before the command ran; nothing is left. */
+  'startAborted',
   /** A graceful end was asked for. */
   'stop',
   /** SIGKILL was asked for. */
@@ -37,7 +39,7 @@ type Table = { readonly [status in ProcessStatus]: { readonly [event in StateEve
 
 const TABLE: Table = {
   stopped: { start: 'starting' },
-  starting: { started: 'running', startFailed: 'error', stop: 'stopping', kill: 'stopping', lostSight: 'unknown' },
+  starting: { started: 'running', startFailed: 'error', startAborted: 'stopped', stop: 'stopping', kill: 'stopping' },
   running: {
     stop: 'stopping',
     kill: 'stopping',
@@ -50,6 +52,7 @@ const TABLE: Table = {
   stopping: {
     started: 'stopping', // stop() came before exec had succeeded
     startFailed: 'error',
+    startAborted: 'stopped',
     stop: 'stopping',
     kill: 'stopping',
     exitExpected: 'stopped',
