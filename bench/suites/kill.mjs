@@ -9,6 +9,7 @@ const PEERS = ['node', 'python', 'psutil', 'pidtree', 'zx', 'tree-kill', 'fkill'
 const CORRAL = ['corral-stop', 'corral-killTree'];
 const SETTLE_MS = 300;
 const BUDGET_MS = 2000;
+const DEADLINE_MS = 12_000;
 const FLAT_TRIALS = { 10: 10, 100: 5, 1000: 2 };
 const SHAPES = [
   { shape: 'setsid', members: 30, what: 'children in sessions of their own' },
@@ -18,22 +19,19 @@ const SHAPES = [
   { shape: 'hop', members: 20, what: 'hopping pids in the group while killed' },
   { shape: 'hopsid', members: 20, what: 'hopping pids and sessions while killed' },
 ];
+const QUICK_SHAPES = new Set(['daemons', 'hopsid']);
 
 /** Done means: the method says so, and it is so. A method that leaves someone alive has no time. */
-function allDead({ doneUs, deadUs, survivors }) {
-  if (!doneUs || survivors?.high > 0) return undefined;
-  return doneUs.value >= deadUs.value ? doneUs : deadUs;
-}
-
-const TOO_EARLY = 0.9;
-function note({ doneUs, deadUs }) {
-  return doneUs && doneUs.value < TOO_EARLY * deadUs.value
-    ? `says done at ${Math.round((doneUs.value / deadUs.value) * 100)} %`
-    : undefined;
-}
-
+const TIME = {
+  unit: 'µs',
+  metric: ({ doneUs, deadUs, survivors }) => (survivors?.high > 0 || !doneUs ? undefined : doneUs.value >= deadUs.value ? doneUs : deadUs),
+  note: ({ doneUs, deadUs }) =>
+    doneUs.value < TOO_EARLY * deadUs.value ? `says done after ${Math.round((doneUs.value / deadUs.value) * 100)} % of that` : undefined,
+  without: ({ survivors }) => (survivors?.high > 0 ? `${survivors.high} survive` : undefined),
+};
 /** The worst round counts. */
-const worst = ({ survivors }) => survivors && { ...survivors, value: survivors.high };
+const SURVIVORS = { unit: 'survivors', metric: ({ survivors }) => survivors && { ...survivors, value: survivors.high } };
+const TOO_EARLY = 0.9;
 
 export async function run({ cast, quick, say }) {
   const rows = [];
@@ -56,60 +54,41 @@ export async function run({ cast, quick, say }) {
         cast.worker('kill', id, { shape, members, trials, settleMs: SETTLE_MS, budgetMs: BUDGET_MS, directory }, { isolate: true }),
       ),
     ].map(inDirectory);
-  const ids = ['limit', ...CORRAL, ...PEERS];
-  const limited = (metrics) =>
-    metrics.proofUs ? { ...metrics, doneUs: metrics.proofUs, survivors: { value: 0, low: 0, high: 0, rounds: [0] } } : metrics;
+  const makeRows = (results, ...specs) =>
+    specs.map((spec) => makeRow({ suite: 'kill', results, ids: ['limit', ...CORRAL, ...PEERS], ...spec }));
 
   for (const members of quick ? [10, 100] : [10, 100, 1000]) {
     say(`end a tree of ${members}`);
     const results = await contest(entries('group', 'flat', members, FLAT_TRIALS[members]), {
       rounds: quick ? 2 : members < 1000 ? 5 : 3,
-      deadlineMs: 12_000,
+      deadlineMs: DEADLINE_MS,
     });
     rows.push(
-      makeRow({
+      ...makeRows(results, {
+        ...TIME,
         id: `kill-flat-${members}`,
-        suite: 'kill',
         title: `end a tree of ${members} in one group: all dead and known`,
-        unit: 'µs',
-        results,
-        ids,
-        metric: (metrics) => allDead(limited(metrics)),
-        note: (metrics) => note(limited(metrics)),
         goals: [{ text: '≤ 1.5 × limit', subjects: ['corral-stop'], of: 'limit', atMost: 1.5 }],
       }),
     );
-    for (const entry of rows.at(-1).contestants) markSurvivors(entry, results);
   }
 
-  for (const { shape, members, what } of SHAPES.filter(({ shape }) => !quick || shape === 'daemons' || shape === 'hopsid')) {
+  for (const { shape, members, what } of SHAPES.filter(({ shape }) => !quick || QUICK_SHAPES.has(shape))) {
     say(`end a tree: ${shape}`);
-    const results = await contest(entries('sweep', shape, members, 3), { rounds: quick ? 1 : 3, deadlineMs: 12_000 });
-    const row = (spec) => makeRow({ suite: 'kill', results, ids, ...spec });
+    const results = await contest(entries('sweep', shape, members, 3), { rounds: quick ? 1 : 3, deadlineMs: DEADLINE_MS });
     rows.push(
-      row({
-        id: `kill-${shape}-survivors`,
-        title: `end a tree, ${members} ${what}: survivors`,
-        unit: 'survivors',
-        metric: (metrics) => worst(limited(metrics)),
-        goals: [{ text: '0 survivors', subjects: ['corral-stop'], of: 0, atMost: 1 }],
-      }),
-      row({
-        id: `kill-${shape}`,
-        title: `end a tree, ${members} ${what}: all dead and known`,
-        unit: 'µs',
-        metric: (metrics) => allDead(limited(metrics)),
-        note: (metrics) => note(limited(metrics)),
-      }),
+      ...makeRows(
+        results,
+        {
+          ...SURVIVORS,
+          id: `kill-${shape}-survivors`,
+          title: `end a tree, ${members} ${what}: survivors`,
+          goals: [{ text: '0 survivors', subjects: ['corral-stop'], of: 0, atMost: 1 }],
+        },
+        { ...TIME, id: `kill-${shape}`, title: `end a tree, ${members} ${what}: all dead and known` },
+      ),
     );
-    for (const entry of rows.at(-1).contestants) markSurvivors(entry, results);
   }
   rmSync(directory, { recursive: true, force: true });
   return rows;
-}
-
-/** Where there is no time because somebody is still alive, say that. */
-function markSurvivors(entry, results) {
-  const survivors = results.get(entry.id).metrics.survivors?.high;
-  if (survivors > 0) entry.reason = `${survivors} survive`;
 }
