@@ -43,23 +43,40 @@ export function classify(table: ProcessTable, policy: OrphanPolicy, facts: Facts
   return verdicts;
 }
 
+/** Those that a rule fits fully, before anybody asks what speaks for them; zombies aside. */
+export function suspects(table: ProcessTable, policy: OrphanPolicy, facts: Facts): ProcessInfo[] {
+  const judge = new Judge(table, policy, facts);
+  return [...candidates(table, policy)].filter((process) => judge.isSuspect(process));
+}
+
 /** The verdict on one process, whatever it is; undefined: there is no such process. */
 export function explain(table: ProcessTable, pid: number, policy: OrphanPolicy, facts: Facts): Verdict | undefined {
   const process = table.get(pid);
   return process && new Judge(table, policy, facts).explanationOf(process);
 }
 
-/** Those whose name a rule knows, and everybody when there is a rule without names. Nothing else of a row has to be read for this. */
-export function candidates(table: ProcessTable, policy: OrphanPolicy): Iterable<ProcessInfo> {
-  if (needsEverybody(policy)) return table;
-  const names = new Set(policy.rules.flatMap((rule) => rule.names ?? []));
-  const found: ProcessInfo[] = [];
-  for (const process of table) if (process.name !== undefined && names.has(process.name)) found.push(process);
-  return found;
+/** The verdict on a row that may be newer than the table: asked directly before a signal. */
+export function judgeAgain(table: ProcessTable, process: ProcessInfo, policy: OrphanPolicy, facts: Facts): Verdict | undefined {
+  return new Judge(table, policy, facts).verdictOn(process);
 }
 
-export function needsEverybody(policy: OrphanPolicy): boolean {
-  return policy.rules.some((rule) => rule.names === undefined);
+/**
+ * Those whose name a rule knows, and everybody when there is a rule without names. A table over the columns of a scan finds them
+ * (`named`) without making objects of the others.
+ */
+export function candidates(table: ProcessTable & Partial<NamedRows>, policy: OrphanPolicy): Iterable<ProcessInfo> {
+  if (policy.rules.some((rule) => rule.names === undefined)) return table;
+  const names = new Set(policy.rules.flatMap((rule) => rule.names ?? []));
+  return table.named?.(names) ?? rowsNamed(table, names);
+}
+
+export interface NamedRows {
+  /** Rows that bear one of these names, in ascending order of pid. */
+  named(names: ReadonlySet<string>): Iterable<ProcessInfo>;
+}
+
+function* rowsNamed(table: ProcessTable, names: ReadonlySet<string>): Generator<ProcessInfo> {
+  for (const process of table) if (process.name !== undefined && names.has(process.name)) yield process;
 }
 
 /** How far a rule fits: not at all; in everything but age; fully. With what it saw. */
@@ -98,6 +115,10 @@ class Judge {
     if (veto !== undefined)
       return { ...verdict, action: veto.report ? 'report' : 'spare', evidence: [...evidence, veto.evidence], protectedBy: veto.by };
     return { ...verdict, action: rule.action ?? 'terminate', evidence };
+  }
+
+  isSuspect(process: ProcessInfo): boolean {
+    return !isZombie(process) && this.fitOf(process)?.isOldEnough === true;
   }
 
   explanationOf(process: ProcessInfo): Verdict {

@@ -49,7 +49,17 @@ export interface Veto {
   report?: true;
 }
 
+/** What one process is to those below it, found out once. */
+interface Standing {
+  isKeeper: boolean;
+  isAgent: boolean;
+  /** The configured protection it has itself. */
+  protection: { rule: ProtectRule; by: string; text: string } | undefined;
+}
+
 export const KEEPER_NAME = 'corral-keeper';
+/** Ends a circle, which numbers used again could close. */
+const LONGEST_LINE = 1000;
 const SHELL_NAME = /^(?:ba|da|z|k|fi)?sh$/;
 
 /** Asks the vetoes of one table. Remembers what it found out about ancestors, which many candidates share. */
@@ -60,11 +70,13 @@ export class Protection {
   private readonly uid: number | undefined;
   private readonly minAgeSeconds: number;
   private readonly isGuarded: boolean;
-  private readonly names = new Map<number, Set<string>>();
+  private readonly byName = new Map<string, ProtectRule>();
+  private readonly otherRules: ProtectRule[];
+  private readonly standings = new Map<number, Standing>();
 
   constructor(
     private readonly table: ProcessTable,
-    private readonly policy: OrphanPolicy,
+    policy: OrphanPolicy,
     private readonly facts: Facts,
   ) {
     this.own = table.get(facts.self);
@@ -72,21 +84,26 @@ export class Protection {
     this.minAgeSeconds = facts.minAgeSeconds ?? DEFAULT_MIN_AGE_SECONDS;
     this.isGuarded = policy.mode === 'guarded';
     this.agents = new Set(facts.agents);
+    for (const rule of policy.protect) {
+      for (const name of rule.names ?? []) if (this.byName.get(name)?.scope !== 'tree') this.byName.set(name, rule);
+    }
+    this.otherRules = policy.protect.filter(({ match, cwd, pid }) => match !== undefined || cwd !== undefined || pid !== undefined);
     this.ancestorsOfSelf = new Set(facts.ancestors);
     if (this.own !== undefined) for (const ancestor of this.lineOf(this.own).slice(1)) this.ancestorsOfSelf.add(ancestor.pid);
   }
 
   /** The first veto that holds; undefined: none does. */
   vetoOf(process: ProcessInfo): Veto | undefined {
+    const line = this.lineOf(process);
     return (
       this.identityVeto(process) ??
-      this.heldByCorral(process) ??
+      this.heldByCorral(process, line) ??
       this.userVeto(process) ??
       this.stateVeto(process) ??
       this.sessionVeto(process) ??
-      this.agentVeto(process) ??
-      this.configuredVeto(process) ??
-      (this.isGuarded ? (this.serviceVeto(process) ?? this.ancestryVeto(process)) : undefined)
+      this.agentVeto(process, line) ??
+      this.configuredVeto(process, line) ??
+      (this.isGuarded ? (this.serviceVeto(process) ?? this.ancestryVeto(process, line)) : undefined)
     );
   }
 
@@ -107,9 +124,11 @@ export class Protection {
   }
 
   /** What corral itself holds will be ended by corral: a leftover has neither keeper nor owner. */
-  private heldByCorral(process: ProcessInfo): Veto | undefined {
-    const keeper = this.lineOf(process).find((member) => this.namesOf(member).has(KEEPER_NAME));
+  private heldByCorral(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
+    const keeper = line.find((member) => this.standingOf(member).isKeeper);
     if (keeper !== undefined) return { by: 'corral', evidence: `the keeper ${keeper.pid} holds it` };
+    if ((process as ProcessRow).unread?.includes('env'))
+      return { by: 'unknown-environment', evidence: 'its environment could not be read' };
     if (!process.env?.CORRAL_TREE) return undefined;
     // Without a keeper (containment `group`): its owner is gone when nobody is left above it.
     const isAbandoned = isReparented(process, this.table) && isLeaderDead(process, this.table);
@@ -132,61 +151,82 @@ export class Protection {
     return { by: 'other-session', evidence: `it does not belong to session ${session}` };
   }
 
-  private agentVeto(process: ProcessInfo): Veto | undefined {
-    if (this.isAgent(process)) return { by: 'agent', evidence: `it is a coding agent: ${[...this.namesOf(process)].join(', ')}` };
+  private agentVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
+    if (this.standingOf(process).isAgent) return { by: 'agent', evidence: `it is a coding agent: ${[...namesOf(process)].join(', ')}` };
     if (!this.isGuarded) return undefined;
-    const agent = this.lineOf(process).find((member) => this.isAgent(member));
+    const agent = line.find((member) => this.standingOf(member).isAgent);
     if (agent !== undefined)
       return { by: 'agent-tree', evidence: `the coding agent ${describeProcess(agent, agent.pid)} is alive above it` };
 
     // Put into the background and taken in by init, but its session is alive: it was left running on purpose.
     const owner = this.table.get(Number(process.env?.CLAUDE_PID));
     const endsNow = this.facts.session !== undefined && owner !== undefined && this.ancestorsOfSelf.has(owner.pid);
-    if (owner === undefined || isZombie(owner) || owner.startTicks > process.startTicks || endsNow || !this.isAgent(owner))
-      return undefined;
+    if (owner === undefined || owner.startTicks > process.startTicks || endsNow || !this.standingOf(owner).isAgent) return undefined;
     return { by: 'agent-session', evidence: `the coding agent ${describeProcess(owner, owner.pid)} that started it is alive (CLAUDE_PID)` };
   }
 
-  private isAgent(process: ProcessInfo): boolean {
-    if (isZombie(process)) return false;
-    if (this.agents.has(process.pid)) return true;
-    for (const name of this.namesOf(process)) if (AGENT_NAMES.has(name)) return true;
-    return [process.exe, process.args?.[0], scriptOperand(process)].some((path) => path !== undefined && AGENT_PATH.test(path));
-  }
-
-  private configuredVeto(process: ProcessInfo): Veto | undefined {
-    const line = this.lineOf(process);
-    for (const rule of this.policy.protect) {
-      for (const member of rule.scope === 'tree' ? line : [process]) {
-        const why = this.whyProtected(member, rule);
-        if (why === undefined) continue;
-        const where = member === process ? 'it is' : `it descends from ${describeProcess(member, member.pid)},`;
-        return { by: `protected:${why.rule}`, evidence: `${where} protected by ${why.text}` };
-      }
+  private configuredVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
+    for (const member of line) {
+      const { protection } = this.standingOf(member);
+      if (protection === undefined || (member !== process && protection.rule.scope !== 'tree')) continue;
+      const where = member === process ? 'it is' : `it descends from ${describeProcess(member, member.pid)},`;
+      return { by: `protected:${protection.by}`, evidence: `${where} protected by ${protection.text}` };
     }
     return undefined;
   }
 
-  private whyProtected(process: ProcessInfo, rule: ProtectRule): { rule: string; text: string } | undefined {
-    if (rule.pid === process.pid) return { rule: `pid ${rule.pid}`, text: `its pid, ${rule.pid}` };
-    if (rule.names !== undefined) {
-      const names = this.namesOf(process);
-      const name = rule.names.find((protectedName) => names.has(protectedName));
-      if (name !== undefined) return { rule: name, text: `its name, ${name}` };
+  private standingOf(process: ProcessInfo): Standing {
+    let standing = this.standings.get(process.pid);
+    if (standing === undefined) {
+      const names = namesOf(process);
+      const isLive = !isZombie(process);
+      standing = {
+        isKeeper: isLive && names.has(KEEPER_NAME),
+        isAgent: isLive && this.isAgent(process, names),
+        protection: isLive ? this.protectionOf(process, names) : undefined,
+      };
+      this.standings.set(process.pid, standing);
     }
-    if (isZombie(process)) return undefined;
+    return standing;
+  }
+
+  private isAgent(process: ProcessInfo, names: ReadonlySet<string>): boolean {
+    if (this.agents.has(process.pid)) return true;
+    for (const name of names) if (AGENT_NAMES.has(name)) return true;
+    return [process.exe, process.args?.[0], scriptOperand(process)].some((path) => path !== undefined && AGENT_PATH.test(path));
+  }
+
+  /** Of several the one that reaches further. */
+  private protectionOf(process: ProcessInfo, names: ReadonlySet<string>): Standing['protection'] {
+    let found: Standing['protection'];
+    for (const name of names) {
+      const rule = this.byName.get(name);
+      if (rule !== undefined && found?.rule.scope !== 'tree') found = { rule, by: name, text: `its name, ${name}` };
+    }
+    for (const rule of this.otherRules) {
+      if (found?.rule.scope === 'tree') return found;
+      const why = this.whyProtected(process, rule);
+      if (why !== undefined) found = { rule, ...why };
+    }
+    return found;
+  }
+
+  private whyProtected(process: ProcessInfo, rule: ProtectRule): { by: string; text: string } | undefined {
+    if (rule.pid === process.pid) return { by: `pid ${rule.pid}`, text: `its pid, ${rule.pid}` };
     if (rule.match !== undefined) {
+      const { source } = rule.match;
       const fits = patternFits(rule.match, commandLine(process));
-      if (fits) return { rule: rule.match.source, text: `its command line, which matches ${rule.match}` };
-      if (fits === undefined && process.args !== undefined)
-        return { rule: rule.match.source, text: `${rule.match}, which could not be tried on all of its command line` };
+      if (fits) return { by: source, text: `its command line, which matches ${rule.match}` };
+      if (fits === undefined && process.args !== undefined) {
+        return { by: source, text: `${rule.match}, which could not be tried on all of its command line` };
+      }
     }
     if (rule.cwd !== undefined) {
       const { cwd } = process;
       if (cwd === rule.cwd || cwd?.startsWith(rule.cwd === '/' ? '/' : `${rule.cwd}/`))
-        return { rule: rule.cwd, text: `its directory, ${cwd}` };
+        return { by: rule.cwd, text: `its directory, ${cwd}` };
       // Nobody sees where the processes of others are; that is no reason to spare all that descends from init.
-      if (cwd === undefined && process.uid === this.uid) return { rule: rule.cwd, text: 'its directory, which could not be seen' };
+      if (cwd === undefined && process.uid === this.uid) return { by: rule.cwd, text: 'its directory, which could not be seen' };
     }
     return undefined;
   }
@@ -204,8 +244,8 @@ export class Protection {
   }
 
   /** What stands above it has to be known up to init: a hidden parent may be anything. */
-  private ancestryVeto(process: ProcessInfo): Veto | undefined {
-    for (const member of this.lineOf(process)) {
+  private ancestryVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
+    for (const member of line) {
       if (member.pid === 1) return undefined;
       if (member !== process && isUnknownProgram(member)) {
         return { by: 'unknown-parent', evidence: `what ${describeProcess(member, member.pid)} above it runs could not be seen` };
@@ -224,25 +264,17 @@ export class Protection {
     return undefined;
   }
 
-  /** The process, its parent, its parent's parent ... as far as the table knows them. A parent is never younger than its child. */
+  /** The process, its parent, its parent's parent ... as far as the table knows them. */
   private lineOf(process: ProcessInfo): ProcessInfo[] {
     const line = [process];
-    for (let child = process; child.ppid !== undefined && line.length < 1000; ) {
+    for (let child = process; child.ppid !== undefined && line.length < LONGEST_LINE; ) {
       const parent = this.table.get(child.ppid);
-      if (parent === undefined || parent.startTicks > child.startTicks || line.includes(parent)) break;
+      // A parent is never younger than its child: then the number was used again while the table was made.
+      if (parent === undefined || parent.startTicks > child.startTicks) break;
       line.push(parent);
       child = parent;
     }
     return line;
-  }
-
-  private namesOf(process: ProcessInfo): Set<string> {
-    let names = this.names.get(process.pid);
-    if (names === undefined) {
-      names = namesOf(process);
-      this.names.set(process.pid, names);
-    }
-    return names;
   }
 }
 

@@ -1,0 +1,149 @@
+/**
+ * What a sweep looks at: the processes of the machine with just the facts that judging needs, and who is looking.
+ *
+ * Everybody's /proc/PID/stat is read; the command line and what costs more only of those whose name a rule knows, the environment (whose
+ * read can block on the target's memory lock) only of those who would be condemned, and of the processes above them
+ * what tells whether they protect them. Each later read counts only if it is of the same process (pid and start time).
+ */
+import { scan } from '../tree/scan.js';
+import { type ProcessRow, ProcessTable } from '../tree/table.js';
+import type { OrphanPolicy, ProcessField, ProcessTable as PublicTable } from '../types.js';
+import { candidates, type Facts, type NamedRows, suspects } from './classify.js';
+
+export interface Scene {
+  table: PublicTable;
+  /** The same as plain rows, to be saved. */
+  flat(): ProcessTable;
+  facts: Facts;
+}
+
+export interface LookOptions {
+  env?: NodeJS.ProcessEnv;
+  minAgeSeconds?: number;
+  /** Only what this session of an agent started. */
+  session?: string | undefined;
+  /** Look closely at this process as well, whatever it is called. */
+  pid?: number | undefined;
+}
+
+const EVERYBODY: readonly ProcessField[] = ['name', 'ppid', 'pgid', 'sid', 'state', 'tty', 'startTime', 'threads'];
+const CANDIDATES: readonly ProcessField[] = ['args', 'uid', 'exe'];
+const SUSPECTS: readonly ProcessField[] = ['cgroup', 'env'];
+
+/** Of an environment only what evidence is made of is kept: the rest is nobody's business and may be secret. */
+const KEPT_VARIABLES = ['CORRAL_TREE', 'CORRAL_TREE_PARENTS', 'CLAUDE_PID', 'CLAUDE_CODE_SESSION_ID', 'CLAUDECODE', 'CLAUDE_PROJECT_DIR'];
+
+/** @throws ProcessError ERR_SCAN when /proc can not be read. */
+export async function look(policy: OrphanPolicy, options: LookOptions = {}): Promise<Scene> {
+  const { env = process.env, minAgeSeconds, session, pid } = options;
+  const agent = Number(env.CLAUDE_PID);
+  const facts: Facts = {
+    now: Date.now(),
+    self: process.pid,
+    uid: process.getuid?.(),
+    minAgeSeconds,
+    session,
+    agents: Number.isInteger(agent) && agent > 1 ? [agent] : [],
+  };
+  const wantsDirectory = policy.protect.some(({ cwd }) => cwd !== undefined);
+  const directory: readonly ProcessField[] = wantsDirectory ? ['cwd'] : [];
+
+  const table = new DetailedTable(await scan({ fields: EVERYBODY }));
+  facts.now = table.nowMs;
+  const named = [...candidates(table, policy)].map((row) => row.pid);
+  await table.add([...named, ...(pid === undefined ? [] : [pid])], CANDIDATES);
+
+  const suspected = suspects(table, policy, facts).map((row) => row.pid);
+  if (pid !== undefined) suspected.push(pid);
+  await table.add(suspected, [...CANDIDATES, ...SUSPECTS, ...directory]);
+
+  const above = new Set<number>();
+  for (const suspect of suspected) {
+    for (const row of table.ancestors(suspect)) above.add(row.pid);
+    const owner = Number(table.get(suspect)?.env?.CLAUDE_PID);
+    if (Number.isInteger(owner) && owner > 1) above.add(owner);
+  }
+  for (const suspect of suspected) above.delete(suspect);
+  await table.add([...above], [...CANDIDATES, ...directory]);
+  return { table, flat: () => table.flat(), facts };
+}
+
+/** A table whose rows can be looked at more closely. */
+class DetailedTable implements PublicTable, NamedRows {
+  private readonly details = new Map<number, ProcessRow>();
+
+  constructor(private readonly rough: ProcessTable & Partial<NamedRows>) {}
+
+  get size(): number {
+    return this.rough.size;
+  }
+
+  get nowMs(): number {
+    return this.rough.nowMs;
+  }
+
+  /** Reads more of these. A row whose number has become another's stays as it is: nothing more is known of it. */
+  async add(pids: readonly number[], fields: readonly ProcessField[]): Promise<void> {
+    if (pids.length === 0) return;
+    for (const row of await scan({ pids: [...pids], fields: [...EVERYBODY, ...fields] })) {
+      if (this.rough.find(row) === undefined) continue;
+      this.details.set(row.pid, row.env === undefined ? row : { ...row, env: keptVariables(row.env) });
+    }
+  }
+
+  /** Everything known as one plain table; only this can be saved. */
+  flat(): ProcessTable {
+    const { nowTicks, nowMs, bootId, ticksPerSecond } = this.rough;
+    return ProcessTable.from(this, { nowTicks, nowMs, bootId, ticksPerSecond, scannerPid: process.pid });
+  }
+
+  *[Symbol.iterator](): Generator<ProcessRow> {
+    for (const row of this.rough) yield this.detailed(row);
+  }
+
+  get(pid: number): ProcessRow | undefined {
+    return this.details.get(pid) ?? this.rough.get(pid);
+  }
+
+  named(names: ReadonlySet<string>): ProcessRow[] {
+    return this.all(this.rough.named?.(names) ?? [...this.rough].filter(({ name }) => name !== undefined && names.has(name)));
+  }
+
+  children(pid: number): ProcessRow[] {
+    return this.all(this.rough.children(pid));
+  }
+
+  descendants(pid: number): ProcessRow[] {
+    return this.all(this.rough.descendants(pid));
+  }
+
+  ancestors(pid: number): ProcessRow[] {
+    return this.all(this.rough.ancestors(pid));
+  }
+
+  group(pgid: number): ProcessRow[] {
+    return this.all(this.rough.group(pgid));
+  }
+
+  session(sid: number): ProcessRow[] {
+    return this.all(this.rough.session(sid));
+  }
+
+  zombies(): ProcessRow[] {
+    return this.all(this.rough.zombies());
+  }
+
+  private all(rows: Iterable<ProcessRow>): ProcessRow[] {
+    return Array.from(rows, (row) => this.detailed(row));
+  }
+
+  private detailed(row: ProcessRow): ProcessRow {
+    return this.details.get(row.pid) ?? row;
+  }
+}
+
+function keptVariables(env: Record<string, string>): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of KEPT_VARIABLES) if (env[name] !== undefined) kept[name] = env[name];
+  return kept;
+}

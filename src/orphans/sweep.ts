@@ -1,0 +1,284 @@
+/**
+ * The clean-up, from beginning to end:
+ *
+ *     look (scene.ts) → classify (classify.ts) → terminate (tree/terminate.ts) → record (history/log.ts)
+ *
+ * One sweep per user at a time; a second one that finds another at work does nothing. Only what was condemned is signalled, each
+ * process through its pidfd and after its verdict was reached once more on a fresh look; never a group.
+ */
+import { mkdirSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { invalidArgument } from '../errors.js';
+import { type Lock, tryLock } from '../history/lock.js';
+import { appendRun, localTimestamp } from '../history/log.js';
+import { stateDirectory } from '../history/paths.js';
+import { identityOf } from '../tree/identity.js';
+import { checkDelay, checkOptions } from '../tree/options.js';
+import { type ListedResult, terminateListed } from '../tree/terminate.js';
+import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
+import { classify, judgeAgain } from './classify.js';
+import { type CleanupConfig, loadConfig } from './config.js';
+import { describeProcess, isZombie } from './evidence.js';
+import { runStats } from './record.js';
+import { look, type Scene } from './scene.js';
+
+export interface SweepOptions {
+  /** Judge and report; end nothing, record nothing. */
+  dryRun?: boolean;
+  /** Parts of a policy that replace the configured ones; protections are added to them. */
+  policy?: Partial<OrphanPolicy>;
+  /** At most so many are ended; the rest is left to the next run. */
+  maxKills?: number;
+  /** Milliseconds from the call in which the report has to be there; grace periods are shortened to fit. Default: no limit. */
+  deadline?: number;
+  /** Default: what the configuration files say for the current directory. */
+  config?: CleanupConfig;
+  /** Only what this session of an agent started (CLAUDE_CODE_SESSION_ID). */
+  session?: string;
+  /** The host's event that caused the run, for the log. */
+  event?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** Kept back from the deadline for SIGKILL and its wait, the log and the answer. */
+const AFTER_GRACE_MS = 1200;
+const AFTER_KILL_MS = 200;
+/** With less time than this left nothing is begun. */
+const LEAST_TIME_MS = 100;
+/** How long a zombie may take to go once its parent is dead: init has to be scheduled. */
+const REAPING_MS = 500;
+const REAPING_POLL_MS = 5;
+
+/**
+ * Finds what was left behind and ends it.
+ * @returns what was judged, ended, failed and left to the next run; `skipped: 'locked'` when another sweep is under way.
+ * @throws ProcessError ERR_INVALID_ARGUMENT naming the option; ERR_SCAN when /proc can not be read.
+ */
+export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
+  const startedMs = performance.now();
+  const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
+  const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
+  if (dryRun) return run.judgeOnly(await look(policy, { env, minAgeSeconds: config.minAgeSeconds, session: options.session }));
+
+  const lock = run.lock(env);
+  if (lock === 'locked') return run.report({ skipped: 'locked' });
+  try {
+    await run.cleanUp(await look(policy, { env, minAgeSeconds: config.minAgeSeconds, session: options.session }));
+    return await run.record(env, options.event);
+  } finally {
+    lock?.release();
+  }
+}
+
+function settle(options: SweepOptions, startedMs: number) {
+  checkOptions('sweep', options, ['dryRun', 'policy', 'maxKills', 'deadline', 'config', 'session', 'event', 'env']);
+  const { maxKills, deadline, env = process.env } = options;
+  if (maxKills !== undefined && !(Number.isInteger(maxKills) && maxKills >= 0))
+    throw invalidArgument('maxKills', 'an integer from 0', maxKills);
+  // A hook hands over what is left of its time, fractions included, and it may be less than nothing.
+  if (deadline !== undefined) checkDelay(Math.max(0, Math.floor(deadline)), 'deadline');
+  const configured = options.config ?? loadConfig({ env, flags: { mode: options.policy?.mode } });
+  const config = maxKills === undefined ? configured : { ...configured, maxKills };
+  return {
+    config,
+    policy: { ...config.policy, ...options.policy, protect: [...config.policy.protect, ...(options.policy?.protect ?? [])] },
+    dryRun: options.dryRun ?? config.dryRun,
+    env,
+    deadlineMs: deadline === undefined ? Number.POSITIVE_INFINITY : startedMs + deadline,
+  };
+}
+
+class Run {
+  private verdicts: Verdict[] = [];
+  private readonly cleaned: SweepReport['cleaned'] = [];
+  private readonly failures: SweepReport['failures'] = [];
+  private readonly warnings: string[];
+  private deferred = 0;
+
+  constructor(
+    private readonly config: CleanupConfig,
+    private readonly policy: OrphanPolicy,
+    private readonly dryRun: boolean,
+    private readonly startedMs: number,
+    private readonly deadlineMs: number,
+  ) {
+    this.warnings = [...config.warnings];
+  }
+
+  /** 'locked': another sweep of this user is under way. undefined: no lock can be made here, so none is needed either. */
+  lock(env: NodeJS.ProcessEnv): Lock | 'locked' | undefined {
+    const directory = stateDirectory(env);
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      return tryLock(path.join(directory, 'sweep.lock')) ?? 'locked';
+    } catch (error) {
+      this.warnings.push(`${directory}: no lock could be made: ${(error as Error).message}; another sweep at the same time is not noticed`);
+      return undefined;
+    }
+  }
+
+  judgeOnly(scene: Scene): SweepReport {
+    this.judge(scene);
+    return this.report();
+  }
+
+  async cleanUp(scene: Scene): Promise<void> {
+    this.judge(scene);
+    if (this.config.reportOnly) return;
+    const condemned = this.verdicts.filter(({ action }) => action === 'terminate');
+    // The oldest first: what has been lost longest is missed least.
+    condemned.sort((left, right) => (right.process.ageSeconds ?? 0) - (left.process.ageSeconds ?? 0));
+    const now = condemned.slice(0, this.config.maxKills);
+    const later = this.remainingMs() < LEAST_TIME_MS ? now.splice(0) : [];
+    if (later.length > 0) this.warnings.push('no time was left to end anything');
+    this.deferred = condemned.length - now.length;
+    if (now.length > 0) await this.end(scene, now);
+    await this.awaitReaping();
+  }
+
+  async record(env: NodeJS.ProcessEnv, event: string | undefined): Promise<SweepReport> {
+    const { path: logPath, warnings } = await appendRun(
+      { timestamp: localTimestamp(new Date()), ...(event === undefined ? {} : { event }), stats: runStats(this.report()) },
+      {
+        projectRoot: this.config.projectRoot,
+        env,
+        configuredPath: this.config.log.path,
+        keep: this.config.log.keep,
+        ...(this.deadlineMs === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(0, this.remainingMs() - AFTER_KILL_MS / 2) }),
+      },
+    );
+    this.warnings.push(...warnings);
+    return this.report(logPath === undefined ? {} : { logPath });
+  }
+
+  report(more: Pick<SweepReport, 'skipped' | 'logPath'> = {}): SweepReport {
+    const count = (type: string) => this.cleaned.filter((process) => process.type === type).length;
+    return {
+      success: this.failures.length === 0,
+      ripgrepCleaned: count('ripgrep'),
+      bashCleaned: count('bash'),
+      totalCleaned: this.cleaned.length,
+      failed: this.failures.length,
+      deferred: this.deferred,
+      verdicts: this.verdicts,
+      durationMs: performance.now() - this.startedMs,
+      cleaned: this.cleaned,
+      failures: this.failures,
+      dryRun: this.dryRun,
+      reportOnly: this.config.reportOnly,
+      warnings: this.warnings,
+      ...more,
+    };
+  }
+
+  private judge({ table, facts }: Scene): void {
+    this.verdicts = classify(table, this.policy, facts).map(sparedIfElsewhere);
+  }
+
+  private async end({ table, facts }: Scene, condemned: readonly Verdict[]): Promise<void> {
+    const graceMs = Math.min(this.config.termGraceMs, this.shareOfTime(AFTER_GRACE_MS));
+    const killWaitMs = Math.min(this.config.killWaitMs, Math.max(0, this.remainingMs() - graceMs - AFTER_KILL_MS));
+    const results = await terminateListed(
+      condemned.map(({ process }) => process),
+      {
+        graceMs: Math.floor(graceMs),
+        killWaitMs: Math.floor(killWaitMs),
+        // One that has ended since is not "changed": its end is what was wanted.
+        recheck: (fresh) => isZombie(fresh) || judgeAgain(table, fresh, this.policy, facts)?.action === 'terminate',
+      },
+    );
+    for (const [index, result] of results.entries()) this.note(condemned[index] as Verdict, result);
+  }
+
+  private note(verdict: Verdict, { outcome, signal }: ListedResult): void {
+    const { process, rule = '', type = '', reason = '' } = verdict;
+    const { pid, name = '' } = process;
+    switch (outcome) {
+      case 'terminated':
+        this.cleaned.push({ pid, type, reason, runningTimeSeconds: runningTime(process), name, rule, signal });
+        verdict.evidence.push(`ended by ${signal}`);
+        break;
+      case 'eperm':
+        this.failures.push({ pid, name, rule, reason: 'EPERM: the kernel did not allow the signal' });
+        break;
+      case 'survived':
+        this.failures.push({ pid, name, rule, reason: signal === null ? 'no signal could be sent' : `it survived ${signal}` });
+        break;
+      case 'already-gone':
+      case 'recycled':
+      case 'changed':
+        verdict.action = 'spare';
+        verdict.evidence.push(
+          outcome === 'changed' ? 'it was not the same any more when it was looked at again' : 'it had ended by itself',
+        );
+    }
+  }
+
+  /**
+   * A zombie goes when its parent waits for it. It counts as ended when that is our doing: the parent was ours to end (init waits then),
+   * or it is ourselves.
+   */
+  private async awaitReaping(): Promise<void> {
+    const parents = new Set([process.pid, ...this.cleaned.map(({ pid }) => pid)]);
+    const waiting = new Set(
+      this.verdicts.filter(({ process, action }) => action === 'report' && isZombie(process) && parents.has(process.ppid ?? 0)),
+    );
+    const untilMs = Math.min(performance.now() + REAPING_MS, this.deadlineMs - AFTER_KILL_MS);
+    while (waiting.size > 0) {
+      for (const verdict of waiting) {
+        const { process, rule = '', type = '', reason = '' } = verdict;
+        if (identityOf(process.pid)?.startTicks === process.startTicks) continue;
+        waiting.delete(verdict);
+        verdict.evidence.push(`reaped: its parent ${describeProcess(undefined, process.ppid ?? 0)} is dead`);
+        this.cleaned.push({
+          pid: process.pid,
+          type,
+          reason,
+          runningTimeSeconds: runningTime(process),
+          name: process.name ?? '',
+          rule,
+          signal: null,
+        });
+      }
+      if (waiting.size === 0 || performance.now() >= untilMs) return;
+      // Nothing tells when a stranger's zombie goes: its pidfd has been readable since its death.
+      await delay(REAPING_POLL_MS);
+    }
+  }
+
+  private remainingMs(): number {
+    return this.deadlineMs - performance.now();
+  }
+
+  /** What is left of the time but for `reserveMs`; of little time at least half. */
+  private shareOfTime(reserveMs: number): number {
+    const remaining = this.remainingMs();
+    return Math.max(0, remaining / 2, remaining - reserveMs);
+  }
+}
+
+/**
+ * In another pid namespace it belongs to a container, whose init is responsible for it; one that can not be seen may be in one. The scan does not
+ * tell, and only of the condemned it is asked.
+ */
+function sparedIfElsewhere(verdict: Verdict): Verdict {
+  if (verdict.action !== 'terminate') return verdict;
+  const where = namespaceOf(verdict.process.pid);
+  if (where !== undefined && where === namespaceOf('self')) return verdict;
+  const evidence = where === undefined ? 'its pid namespace could not be seen' : 'it runs in another pid namespace: a container';
+  return { ...verdict, action: 'spare', protectedBy: 'pid-namespace', evidence: [...verdict.evidence, evidence] };
+}
+
+/** pid_namespaces(7); undefined: gone, or not ours to see. */
+function namespaceOf(pid: number | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return undefined;
+  }
+}
+
+function runningTime(process: ProcessInfo): number {
+  return Math.round((process.ageSeconds ?? 0) * 100) / 100;
+}
