@@ -16,7 +16,7 @@ set +m
 setsid bash -c '(exec -a daemon sleep 1002) &'
 setsid env -i bash -c '(exec -a cleared-daemon sleep 1003) &'
 # exec replaces the shell that would have reaped its child.
-bash -c 'true & exec -a parent-of-a-zombie sleep 1004' &
+bash -c 'sleep 0.2 & exec -a parent-of-a-zombie sleep 1004' &
 
 echo READY
 while :; do wait; done

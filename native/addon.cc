@@ -81,7 +81,15 @@ Napi::Value open(const Napi::CallbackInfo &info) {
     self.held[id] = held;
     Watch::instance().watch_foreign(std::move(held));
   }
-  return convert::ticks_or_errno(info.Env(), error, ticks);
+  return {info.Env(), convert::ticks_or_errno(info.Env(), error, ticks)};
+}
+
+Napi::Value pipes(const Napi::CallbackInfo &info) {
+  int fds[3] = {-1, -1, -1};
+  if (auto held = find(info)) {
+    for (int i = 0; i < 3; i++) fds[i] = held->pipes[i].take();
+  }
+  return {info.Env(), convert::descriptors(info.Env(), fds)};
 }
 
 Napi::Value signal(const Napi::CallbackInfo &info) {
@@ -146,10 +154,12 @@ void scan(const Napi::CallbackInfo &info) {
 Napi::Value start_ticks(const Napi::CallbackInfo &info) {
   uint64_t ticks = 0;
   int error = sys::start_ticks(info[0].As<Napi::Number>().Int32Value(), &ticks);
-  return convert::ticks_or_errno(info.Env(), error, ticks);
+  return {info.Env(), convert::ticks_or_errno(info.Env(), error, ticks)};
 }
 
-Napi::Value kernel(const Napi::CallbackInfo &info) { return convert::kernel_report(info.Env(), sys::kernel()); }
+Napi::Value kernel(const Napi::CallbackInfo &info) {
+  return {info.Env(), convert::kernel_report(info.Env(), sys::kernel())};
+}
 
 Napi::Value get_env(const Napi::CallbackInfo &info) {
   const char *value = getenv(info[0].As<Napi::String>().Utf8Value().c_str());
@@ -159,13 +169,7 @@ Napi::Value get_env(const Napi::CallbackInfo &info) {
 Napi::Value lookup_user(const Napi::CallbackInfo &info) {
   sys::UserIds ids;
   if (sys::lookup_user(info[0].As<Napi::String>().Utf8Value().c_str(), &ids) <= 0) return info.Env().Null();
-  Napi::Object result = Napi::Object::New(info.Env());
-  Napi::Array groups = Napi::Array::New(info.Env(), ids.groups.size());
-  for (size_t i = 0; i < ids.groups.size(); i++) groups[static_cast<uint32_t>(i)] = Napi::Number::New(info.Env(), ids.groups[i]);
-  result["uid"] = Napi::Number::New(info.Env(), ids.uid);
-  result["gid"] = Napi::Number::New(info.Env(), ids.gid);
-  result["groups"] = groups;
-  return result;
+  return {info.Env(), convert::user_ids(info.Env(), ids)};
 }
 
 Napi::Value lookup_group(const Napi::CallbackInfo &info) {
@@ -193,6 +197,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("stop", stop);
   add("kill", kill);
   add("open", open);
+  add("pipes", pipes);
   add("signal", signal);
   add("close", close);
   add("scan", scan);

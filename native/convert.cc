@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -17,23 +18,118 @@ namespace corral::convert {
 
 namespace {
 
-double number(const Napi::Object &object, const char *name, double otherwise) {
-  Napi::Value value = object.Get(name);
-  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : otherwise;
+// An object being read.
+class Reader {
+public:
+  Reader(napi_env env, napi_value object) : env_(env), object_(object) {}
+
+  // Null when there is none.
+  napi_value get(const char *name, napi_valuetype type) const {
+    napi_value value = nullptr;
+    napi_valuetype actual;
+    if (napi_get_named_property(env_, object_, name, &value) != napi_ok || napi_typeof(env_, value, &actual) != napi_ok) return nullptr;
+    return actual == type ? value : nullptr;
+  }
+
+  double number(const char *name, double otherwise) const {
+    double result = otherwise;
+    if (napi_value value = get(name, napi_number)) (void)napi_get_value_double(env_, value, &result);
+    return result;
+  }
+
+  int32_t integer(const char *name, int32_t otherwise) const { return static_cast<int32_t>(number(name, otherwise)); }
+
+  bool flag(const char *name) const {
+    bool result = false;
+    if (napi_value value = get(name, napi_boolean)) (void)napi_get_value_bool(env_, value, &result);
+    return result;
+  }
+
+  std::string text(const char *name) const {
+    std::string result;
+    napi_value value = get(name, napi_string);
+    size_t size = 0;
+    if (value == nullptr || napi_get_value_string_utf8(env_, value, nullptr, 0, &size) != napi_ok) return result;
+    result.resize(size);
+    (void)napi_get_value_string_utf8(env_, value, &result[0], size + 1, &size);
+    return result;
+  }
+
+  // False when there is no such array.
+  bool numbers(const char *name, std::vector<double> *ret_numbers) const {
+    napi_value array = get(name, napi_object);
+    uint32_t length = 0;
+    if (array == nullptr || napi_get_array_length(env_, array, &length) != napi_ok) return false;
+    ret_numbers->assign(length, 0);
+    for (uint32_t i = 0; i < length; i++) {
+      napi_value element;
+      if (napi_get_element(env_, array, i, &element) == napi_ok) (void)napi_get_value_double(env_, element, &(*ret_numbers)[i]);
+    }
+    return true;
+  }
+
+private:
+  napi_env env_;
+  napi_value object_;
+};
+
+// An object being made.
+class Writer {
+public:
+  explicit Writer(napi_env env) : env_(env) { (void)napi_create_object(env, &object_); }
+
+  void set(const char *name, napi_value value) {
+    if (value != nullptr) (void)napi_set_named_property(env_, object_, name, value);
+  }
+  void number(const char *name, double number) {
+    napi_value value = nullptr;
+    (void)napi_create_double(env_, number, &value);
+    set(name, value);
+  }
+  void flag(const char *name, bool flag) {
+    napi_value value = nullptr;
+    (void)napi_get_boolean(env_, flag, &value);
+    set(name, value);
+  }
+  void bigint(const char *name, uint64_t number) {
+    napi_value value = nullptr;
+    (void)napi_create_bigint_uint64(env_, number, &value);
+    set(name, value);
+  }
+  void text(const char *name, const char *text, size_t size = NAPI_AUTO_LENGTH) {
+    napi_value value = nullptr;
+    (void)napi_create_string_utf8(env_, text, size, &value);
+    set(name, value);
+  }
+  void null(const char *name) {
+    napi_value value = nullptr;
+    (void)napi_get_null(env_, &value);
+    set(name, value);
+  }
+  napi_value done() const { return object_; }
+
+private:
+  napi_env env_;
+  napi_value object_ = nullptr;
+};
+
+// An array with an element for each of `items`.
+template <typename Items, typename Make> napi_value array_of(napi_env env, Items &items, Make make) {
+  napi_value array = nullptr;
+  (void)napi_create_array_with_length(env, std::size(items), &array);
+  uint32_t i = 0;
+  for (auto &item : items) (void)napi_set_element(env, array, i++, make(item));
+  return array;
 }
 
-int32_t integer(const Napi::Object &object, const char *name, int32_t otherwise) {
-  return static_cast<int32_t>(number(object, name, otherwise));
-}
-
-std::string text(const Napi::Object &object, const char *name) {
-  Napi::Value value = object.Get(name);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
-}
-
-bool refuse(Napi::Env env, const char *message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+bool refuse(napi_env env, const char *message) {
+  (void)napi_throw_type_error(env, nullptr, message);
   return false;
+}
+
+bool is_object(napi_env env, napi_value value) {
+  napi_valuetype type;
+  return napi_typeof(env, value, &type) == napi_ok && type == napi_object;
 }
 
 // `environ` with the entries of `overrides` laid over it: "KEY=VALUE" replaces, "KEY" deletes. Called on the JavaScript
@@ -69,224 +165,248 @@ std::string inherited_env(const std::string &overrides) {
   return result;
 }
 
-bool settings(Napi::Env env, const Napi::Object &from, corral_settings *to) {
+bool settings(napi_env env, const Reader &from, corral_settings *to) {
   const auto flagged = [&](const char *name, uint32_t flag, auto set) {
-    Napi::Value value = from.Get(name);
-    if (!value.IsNumber()) return;
+    const double absent = std::numeric_limits<double>::quiet_NaN();
+    const double value = from.number(name, absent);
+    if (std::isnan(value)) return;
     to->flags |= flag;
-    set(value.As<Napi::Number>().DoubleValue());
+    set(value);
   };
   flagged("uid", CORRAL_SET_UID, [&](double v) { to->uid = static_cast<uint32_t>(v); });
   flagged("gid", CORRAL_SET_GID, [&](double v) { to->gid = static_cast<uint32_t>(v); });
   flagged("umask", CORRAL_SET_UMASK, [&](double v) { to->umask = static_cast<uint32_t>(v); });
   flagged("nice", CORRAL_SET_NICE, [&](double v) { to->nice = static_cast<int32_t>(v); });
   flagged("oomScoreAdj", CORRAL_SET_OOM, [&](double v) { to->oom_score_adj = static_cast<int32_t>(v); });
-  Napi::Value no_new_privs = from.Get("noNewPrivs");
-  if (no_new_privs.IsBoolean() && no_new_privs.As<Napi::Boolean>().Value()) to->flags |= CORRAL_SET_NO_NEW_PRIVS;
+  if (from.flag("noNewPrivs")) to->flags |= CORRAL_SET_NO_NEW_PRIVS;
 
-  if (Napi::Value value = from.Get("groups"); value.IsArray()) {
-    Napi::Array groups = value.As<Napi::Array>();
-    if (groups.Length() > CORRAL_MAX_GROUPS) return refuse(env, "corral: too many supplementary groups");
+  std::vector<double> list;
+  if (from.numbers("groups", &list)) {
+    if (list.size() > CORRAL_MAX_GROUPS) return refuse(env, "corral: too many supplementary groups");
     to->flags |= CORRAL_SET_GROUPS;
-    to->group_count = groups.Length();
-    for (uint32_t i = 0; i < groups.Length(); i++) to->groups[i] = Napi::Value(groups[i]).As<Napi::Number>().Uint32Value();
+    to->group_count = static_cast<uint32_t>(list.size());
+    for (size_t i = 0; i < list.size(); i++) to->groups[i] = static_cast<uint32_t>(list[i]);
   }
-  if (Napi::Value value = from.Get("limits"); value.IsArray()) {
-    Napi::Array limits = value.As<Napi::Array>();
-    if (limits.Length() > 3 * CORRAL_MAX_LIMITS || limits.Length() % 3 != 0) return refuse(env, "corral: malformed resource limits");
-    const auto at = [&](uint32_t i) { return Napi::Value(limits[i]).As<Napi::Number>().DoubleValue(); };
-    const auto amount = [](double v) { return std::isinf(v) || v >= 18446744073709551615.0 ? std::numeric_limits<uint64_t>::max() : static_cast<uint64_t>(v); };
-    to->limit_count = limits.Length() / 3;
-    for (uint32_t i = 0; i < to->limit_count; i++) {
-      to->limits[i].resource = static_cast<uint32_t>(at(3 * i));
-      to->limits[i].soft = amount(at(3 * i + 1));
-      to->limits[i].hard = amount(at(3 * i + 2));
+  if (from.numbers("limits", &list)) {
+    if (list.size() > 3 * CORRAL_MAX_LIMITS || list.size() % 3 != 0) return refuse(env, "corral: malformed resource limits");
+    const auto amount = [](double v) {
+      return v >= 18446744073709551615.0 ? std::numeric_limits<uint64_t>::max() : static_cast<uint64_t>(v);
+    };
+    to->limit_count = static_cast<uint32_t>(list.size() / 3);
+    for (size_t i = 0; i < to->limit_count; i++) {
+      to->limits[i].resource = static_cast<uint32_t>(list[3 * i]);
+      to->limits[i].soft = amount(list[3 * i + 1]);
+      to->limits[i].hard = amount(list[3 * i + 2]);
     }
   }
   return true;
 }
 
 // The block is copied once; every column is a view of the copy.
-Napi::Object scan_columns(Napi::Env env, const sys::ScanTable &table) {
-  Napi::Object columns = Napi::Object::New(env);
-  columns["count"] = Napi::Number::New(env, table.count);
-  columns["nowTicks"] = Napi::BigInt::New(env, table.now_ticks);
-  columns["nowMs"] = Napi::Number::New(env, table.now_ms);
-  Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, table.block_size());
-  if (table.block_size() > 0) memcpy(memory.Data(), table.block(), table.block_size());
+napi_value scan_columns(napi_env env, const sys::ScanTable &table) {
+  Writer columns(env);
+  columns.number("count", table.count);
+  columns.bigint("nowTicks", static_cast<uint64_t>(table.now_ticks));
+  columns.number("nowMs", table.now_ms);
+  void *bytes = nullptr;
+  napi_value memory = nullptr;
+  if (napi_create_arraybuffer(env, table.block_size(), &bytes, &memory) != napi_ok) return columns.done();
+  if (table.block_size() > 0) memcpy(bytes, table.block(), table.block_size());
   for (int i = 0; i < sys::kColumnCount; i++) {
     const sys::ScanTable::Slice &slice = table.columns[i];
     if (!slice.present) continue;
-    const auto view = [&](napi_typedarray_type type) {
-      napi_value array = nullptr;
-      (void)napi_create_typedarray(env, type, slice.length, memory, slice.offset, &array);
-      columns.Set(sys::kColumnTypes[i].name, Napi::Value(env, array));
-    };
+    napi_typedarray_type type = napi_uint8_array;
     switch (sys::kColumnTypes[i].element) {
-    case sys::Element::kUint8: view(napi_uint8_array); break;
-    case sys::Element::kInt32: view(napi_int32_array); break;
+    case sys::Element::kUint8: type = napi_uint8_array; break;
+    case sys::Element::kInt32: type = napi_int32_array; break;
     case sys::Element::kUint32:
-    case sys::Element::kText: view(napi_uint32_array); break;
-    case sys::Element::kUint64: view(napi_biguint64_array); break;
-    case sys::Element::kDouble: view(napi_float64_array); break;
+    case sys::Element::kText: type = napi_uint32_array; break;
+    case sys::Element::kUint64: type = napi_biguint64_array; break;
+    case sys::Element::kDouble: type = napi_float64_array; break;
     }
+    napi_value view = nullptr;
+    (void)napi_create_typedarray(env, type, slice.length, memory, slice.offset, &view);
+    columns.set(sys::kColumnTypes[i].name, view);
   }
-  return columns;
+  return columns.done();
 }
 
-Napi::Object described(Napi::Env env, Event &event) {
-  Napi::Object object = Napi::Object::New(env);
-  const auto set = [&](const char *name, double value) { object[name] = Napi::Number::New(env, value); };
-  const auto type = [&](const char *name) { object["type"] = Napi::String::New(env, name); };
-  set("id", event.id);
+napi_value described(napi_env env, Event &event) {
+  Writer object(env);
+  object.number("id", event.id);
   switch (event.type) {
   case Event::Type::kStarted:
-    type("started");
-    set("pid", event.pid);
-    object["startTicks"] = Napi::BigInt::New(env, event.start_ticks);
-    set("keeperPid", event.keeper_pid);
-    set("stdin", event.pipes[0].take());
-    set("stdout", event.pipes[1].take());
-    set("stderr", event.pipes[2].take());
+    object.text("type", "started");
+    object.number("pid", event.pid);
+    object.bigint("startTicks", event.start_ticks);
+    object.number("keeperPid", event.keeper_pid);
+    object.flag("hasPipes", event.has_pipes);
     break;
   case Event::Type::kFailed:
-    type("failed");
-    set("stage", event.stage);
-    set("errno", -event.error);
+    object.text("type", "failed");
+    object.number("stage", event.stage);
+    object.number("errno", -event.error);
     break;
   case Event::Type::kExited:
-    type("exited");
-    set("status", event.status);
-    set("flags", event.flags);
-    set("elapsedUs", static_cast<double>(event.elapsed_us));
-    set("userUs", static_cast<double>(event.user_us));
-    set("systemUs", static_cast<double>(event.system_us));
-    set("maxRssBytes", static_cast<double>(event.max_rss_bytes));
+    object.text("type", "exited");
+    object.number("status", event.status);
+    object.number("flags", event.flags);
+    object.number("elapsedUs", static_cast<double>(event.elapsed_us));
+    object.number("userUs", static_cast<double>(event.user_us));
+    object.number("systemUs", static_cast<double>(event.system_us));
+    object.number("maxRssBytes", static_cast<double>(event.max_rss_bytes));
     break;
   case Event::Type::kTerminated:
-  case Event::Type::kSurvivors: {
-    type(event.type == Event::Type::kTerminated ? "terminated" : "survivors");
-    Napi::Array members = Napi::Array::New(env, event.members.size());
-    for (size_t i = 0; i < event.members.size(); i++) {
-      const corral_member &member = event.members[i];
-      Napi::Object row = Napi::Object::New(env);
-      row["pid"] = Napi::Number::New(env, member.pid);
-      row["startTicks"] = Napi::BigInt::New(env, static_cast<uint64_t>(member.start_ticks));
-      row["name"] = Napi::String::New(env, member.name, strnlen(member.name, sizeof member.name));
-      row["detail"] = Napi::Number::New(env, member.detail);
-      members[static_cast<uint32_t>(i)] = row;
-    }
-    object["members"] = members;
+  case Event::Type::kSurvivors:
+    object.text("type", event.type == Event::Type::kTerminated ? "terminated" : "survivors");
+    object.set("members", array_of(env, event.members, [env](const corral_member &member) {
+                 Writer row(env);
+                 row.number("pid", member.pid);
+                 row.bigint("startTicks", member.start_ticks);
+                 row.text("name", member.name, strnlen(member.name, sizeof member.name));
+                 row.number("detail", member.detail);
+                 return row.done();
+               }));
     break;
-  }
   case Event::Type::kEmpty:
-    type("empty");
-    set("flags", event.flags);
-    set("durationUs", static_cast<double>(event.duration_us));
+    object.text("type", "empty");
+    object.number("flags", event.flags);
+    object.number("durationUs", static_cast<double>(event.duration_us));
     break;
   case Event::Type::kLost:
-    type("lost");
-    set("status", event.status);
+    object.text("type", "lost");
+    object.number("status", event.status);
     break;
   case Event::Type::kGone:
-    type("gone");
+    object.text("type", "gone");
     if (event.has_status) {
-      set("status", event.status);
+      object.number("status", event.status);
     } else {
-      object["status"] = env.Null();
+      object.null("status");
     }
     break;
   case Event::Type::kScanned:
-    type("scanned");
-    object["table"] = scan_columns(env, *event.table);
+    object.text("type", "scanned");
+    object.set("table", scan_columns(env, *event.table));
     break;
   case Event::Type::kScanFailed:
-    type("scanFailed");
-    set("errno", -event.error);
-    object["syscall"] = Napi::String::New(env, event.syscall);
+    object.text("type", "scanFailed");
+    object.number("errno", -event.error);
+    object.text("syscall", event.syscall);
     break;
   }
-  return object;
+  return object.done();
 }
 
 } // namespace
 
-bool spawn_request(Napi::Env env, Napi::Value value, uint32_t *ret_id, sys::SpawnRequest *ret_request) {
-  if (!value.IsObject()) return refuse(env, "corral: spawn needs a request");
-  Napi::Object object = value.As<Napi::Object>();
+bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnRequest *ret_request) {
+  if (!is_object(env, value)) return refuse(env, "corral: spawn needs a request");
+  const Reader object(env, value);
   sys::SpawnRequest &request = *ret_request;
-  *ret_id = static_cast<uint32_t>(number(object, "id", 0));
-  request.containment = integer(object, "containment", 1) == 0 ? sys::Containment::kGroup : sys::Containment::kTree;
-  request.file = text(object, "file");
-  request.cwd = text(object, "cwd");
-  request.argv = text(object, "argv");
-  request.env = text(object, "env");
-  if (Napi::Value inherit = object.Get("inheritEnv"); inherit.IsBoolean() && inherit.As<Napi::Boolean>().Value()) {
-    request.env = inherited_env(request.env);
-  }
-  request.kill_signal = integer(object, "killSignal", 15);
-  request.grace_ms = static_cast<int64_t>(number(object, "graceMs", 5000));
-  request.timeout_ms = static_cast<int64_t>(number(object, "timeoutMs", 0));
-  request.on_leader_exit = static_cast<uint32_t>(integer(object, "onLeaderExit", 0));
-  request.on_owner_exit = static_cast<uint32_t>(integer(object, "onOwnerExit", 0));
+  *ret_id = static_cast<uint32_t>(object.number("id", 0));
+  request.containment = object.integer("containment", 1) == 0 ? sys::Containment::kGroup : sys::Containment::kTree;
+  request.file = object.text("file");
+  request.cwd = object.text("cwd");
+  request.argv = object.text("argv");
+  request.env = object.text("env");
+  if (object.flag("inheritEnv")) request.env = inherited_env(request.env);
+  request.kill_signal = object.integer("killSignal", 15);
+  request.grace_ms = static_cast<int64_t>(object.number("graceMs", 5000));
+  request.timeout_ms = static_cast<int64_t>(object.number("timeoutMs", 0));
+  request.on_leader_exit = static_cast<uint32_t>(object.integer("onLeaderExit", 0));
+  request.on_owner_exit = static_cast<uint32_t>(object.integer("onOwnerExit", 0));
   const char *const names[3] = {"stdin", "stdout", "stderr"};
   for (int i = 0; i < 3; i++) {
-    int wanted = integer(object, names[i], sys::kStdioIgnore);
+    int wanted = object.integer(names[i], sys::kStdioIgnore);
     request.stdio[i] = wanted;
     if (wanted <= 2) continue;
     request.lent[i].reset(fcntl(wanted, F_DUPFD_CLOEXEC, 3));
-    if (!request.lent[i]) return refuse(env, errno == EBADF ? "corral: a stdio descriptor is not open" : "corral: a stdio descriptor can not be duplicated");
+    if (!request.lent[i]) {
+      return refuse(env, errno == EBADF ? "corral: a stdio descriptor is not open" : "corral: a stdio descriptor can not be duplicated");
+    }
     request.stdio[i] = request.lent[i].get();
   }
-  Napi::Value given = object.Get("settings");
-  return !given.IsObject() || settings(env, given.As<Napi::Object>(), &request.settings);
+  napi_value given = object.get("settings", napi_object);
+  return given == nullptr || settings(env, Reader(env, given), &request.settings);
 }
 
-bool scan_request(Napi::Env env, Napi::Value value, uint32_t *ret_id, sys::ScanRequest *ret_request) {
-  if (!value.IsObject()) return refuse(env, "corral: scan needs a request");
-  Napi::Object object = value.As<Napi::Object>();
-  *ret_id = static_cast<uint32_t>(number(object, "id", 0));
-  ret_request->fields = static_cast<uint32_t>(integer(object, "fields", sys::kFieldStat));
-  ret_request->pgid = integer(object, "pgid", 0);
-  ret_request->sid = integer(object, "sid", 0);
-  if (Napi::Value pids = object.Get("pids"); pids.IsTypedArray()) {
-    if (pids.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) return refuse(env, "corral: pids must be an Int32Array");
-    Napi::Int32Array list = pids.As<Napi::Int32Array>();
+bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanRequest *ret_request) {
+  if (!is_object(env, value)) return refuse(env, "corral: scan needs a request");
+  const Reader object(env, value);
+  *ret_id = static_cast<uint32_t>(object.number("id", 0));
+  ret_request->fields = static_cast<uint32_t>(object.integer("fields", sys::kFieldStat));
+  ret_request->pgid = object.integer("pgid", 0);
+  ret_request->sid = object.integer("sid", 0);
+  if (napi_value pids = object.get("pids", napi_object)) {
+    napi_typedarray_type type;
+    size_t length = 0;
+    void *data = nullptr;
+    if (napi_get_typedarray_info(env, pids, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array) {
+      return refuse(env, "corral: pids must be an Int32Array");
+    }
     ret_request->by_pid = true;
-    ret_request->pids.assign(list.Data(), list.Data() + list.ElementLength());
+    const auto *list = static_cast<const int32_t *>(data);
+    ret_request->pids.assign(list, list + length);
   }
   return true;
 }
 
-Napi::Array events(Napi::Env env, std::vector<Event> &events) {
-  Napi::Array array = Napi::Array::New(env, events.size());
-  for (size_t i = 0; i < events.size(); i++) array[static_cast<uint32_t>(i)] = described(env, events[i]);
+napi_value events(napi_env env, std::vector<Event> &events) {
+  napi_value array = array_of(env, events, [env](Event &event) { return described(env, event); });
+  bool is_pending = true;
+  if (array == nullptr || napi_is_exception_pending(env, &is_pending) != napi_ok || is_pending) return nullptr;
   return array;
 }
 
-Napi::Object kernel_report(Napi::Env env, const sys::Kernel &kernel) {
-  Napi::Object report = Napi::Object::New(env);
-  report["release"] = Napi::String::New(env, kernel.release);
-  report["bootId"] = Napi::String::New(env, kernel.boot_id);
-  report["clockTicksPerSecond"] = Napi::Number::New(env, static_cast<double>(kernel.ticks_per_second));
-  report["pageSize"] = Napi::Number::New(env, static_cast<double>(kernel.page_size));
-  report["pid"] = Napi::Number::New(env, getpid());
-  report["pidfd"] = Napi::Boolean::New(env, kernel.pidfd);
-  report["pidfdGroupSignal"] = Napi::Boolean::New(env, kernel.pidfd_group_signal);
-  report["pidfdExitInfo"] = Napi::Boolean::New(env, kernel.pidfd_exit_info);
-  report["procChildren"] = Napi::Boolean::New(env, kernel.proc_children);
-  report["closeRange"] = Napi::Boolean::New(env, kernel.close_range);
-  report["subreaper"] = Napi::Boolean::New(env, kernel.subreaper);
+napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {
+  Writer report(env);
+  report.text("release", kernel.release.c_str());
+  report.text("bootId", kernel.boot_id.c_str());
+  report.number("clockTicksPerSecond", static_cast<double>(kernel.ticks_per_second));
+  report.number("pageSize", static_cast<double>(kernel.page_size));
+  report.number("pid", getpid());
+  report.flag("pidfd", kernel.pidfd);
+  report.flag("pidfdGroupSignal", kernel.pidfd_group_signal);
+  report.flag("pidfdExitInfo", kernel.pidfd_exit_info);
+  report.flag("procChildren", kernel.proc_children);
+  report.flag("closeRange", kernel.close_range);
+  report.flag("subreaper", kernel.subreaper);
   sys::KeeperForm form = sys::KeeperForm::kNone;
   int error = sys::probe_keeper(&form);
-  report["keeper"] = Napi::String::New(env, form == sys::KeeperForm::kMemfd ? "memfd" : form == sys::KeeperForm::kFile ? "file" : "");
-  report["keeperErrno"] = Napi::Number::New(env, error);
-  return report;
+  report.text("keeper", form == sys::KeeperForm::kMemfd ? "memfd" : form == sys::KeeperForm::kFile ? "file" : "");
+  report.number("keeperErrno", error);
+  return report.done();
 }
 
-Napi::Value ticks_or_errno(Napi::Env env, int error, uint64_t ticks) {
-  if (error < 0) return Napi::Number::New(env, error);
-  return Napi::BigInt::New(env, ticks);
+napi_value descriptors(napi_env env, const int (&fds)[3]) {
+  return array_of(env, fds, [env](int fd) {
+    napi_value value = nullptr;
+    (void)napi_create_int32(env, fd, &value);
+    return value;
+  });
+}
+
+napi_value user_ids(napi_env env, const sys::UserIds &ids) {
+  Writer result(env);
+  result.number("uid", ids.uid);
+  result.number("gid", ids.gid);
+  result.set("groups", array_of(env, ids.groups, [env](uint32_t gid) {
+               napi_value value = nullptr;
+               (void)napi_create_uint32(env, gid, &value);
+               return value;
+             }));
+  return result.done();
+}
+
+napi_value ticks_or_errno(napi_env env, int error, uint64_t ticks) {
+  napi_value value = nullptr;
+  if (error < 0) {
+    (void)napi_create_int32(env, error, &value);
+  } else {
+    (void)napi_create_bigint_uint64(env, ticks, &value);
+  }
+  return value;
 }
 
 } // namespace corral::convert

@@ -38,15 +38,15 @@ void Environment::shut() {
     std::lock_guard<std::mutex> lock(mutex_);
     wake = wake_;
     wake_ = nullptr;
-    unread.swap(mail_); // closes the descriptors in it, outside the lock
+    unread.swap(mail_); // freed outside the lock
   }
   if (wake != nullptr) (void)napi_release_threadsafe_function(wake, napi_tsfn_abort);
   for (auto &entry : held) Watch::instance().close(entry.second);
   held.clear();
 }
 
-void Environment::deliver(napi_env raw_env, napi_value raw_receive, void *context, void *) {
-  if (raw_env == nullptr) return; // the environment is ending; shut() has emptied the mailbox
+void Environment::deliver(napi_env env, napi_value receive, void *context, void *) {
+  if (env == nullptr) return; // the environment is ending; shut() has emptied the mailbox
   auto *self = static_cast<Environment *>(context);
   std::vector<Event> mail;
   {
@@ -54,12 +54,9 @@ void Environment::deliver(napi_env raw_env, napi_value raw_receive, void *contex
     mail.swap(self->mail_);
   }
   if (mail.empty()) return;
-  Napi::Env env(raw_env);
-  Napi::HandleScope scope(env);
-  Napi::Array events = convert::events(env, mail);
-  if (env.IsExceptionPending()) return;
-  Napi::Function receive(env, raw_receive);
-  (void)receive.Call({events});
+  napi_value events = convert::events(env, mail), undefined = nullptr;
+  if (events == nullptr || napi_get_undefined(env, &undefined) != napi_ok) return; // ending
+  (void)napi_call_function(env, undefined, receive, 1, &events, nullptr);
 }
 
 } // namespace corral

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "keeper/protocol.h"
-#include "sys/fd.h"
 #include "sys/proc_scan.h"
 
 namespace corral {
@@ -18,7 +17,7 @@ struct Event {
   uint32_t id;
   int32_t pid = 0, keeper_pid = 0; // started
   uint64_t start_ticks = 0;        // started
-  sys::Fd pipes[3];                // started; close themselves when nobody takes them
+  bool has_pipes = false;          // started: they wait in the Held
   int stage = 0, error = 0;        // failed, scanFailed (positive errno)
   const char *syscall = "";        // scanFailed
   bool has_status = false;         // gone

@@ -225,7 +225,10 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   Event event(Event::Type::kStarted, held.id);
   event.pid = started.pid;
   (void)sys::start_ticks(started.pid, &event.start_ticks); // not reaped yet, so this is our child even if it has exited
-  for (int i = 0; i < 3; i++) event.pipes[i] = std::move(started.pipes[i]);
+  for (int i = 0; i < 3; i++) {
+    event.has_pipes |= static_cast<bool>(started.pipes[i]);
+    held.pipes[i] = std::move(started.pipes[i]);
+  }
   held.environment->post(std::move(event));
   add(pidfd, Source::kChild, &held);
   if (held.request.timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + held.request.timeout_ms);
@@ -376,7 +379,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     event.pid = packet->pid;
     event.start_ticks = packet->start_ticks;
     event.keeper_pid = held.child_pid;
-    for (int i = 0; i < 3; i++) event.pipes[i] = std::move(held.pipes[i]);
+    for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     held.environment->post(std::move(event));
     return true;
   }

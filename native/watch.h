@@ -48,7 +48,9 @@ struct Held {
   int32_t child_pid = 0;    // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
   sys::Fd child_pidfd;      // kTree: the keeper's
   sys::Fd control;          // kTree
-  sys::Fd pipes[3];         // until `started`
+  // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes closes with
+  // the id.
+  sys::Fd pipes[3];
   uint64_t start_ticks = 0; // kForeign
   bool announced = false;   // `started` or `failed` was posted
   bool finished = false;    // `empty` or `failed` came from the keeper

@@ -85,7 +85,17 @@ export const END_LEFT = 4;
 
 export type NativeEvent =
   /** exec succeeded. Our ends of the pipes, or -1. keeperPid is 0 for containment `group`. */
-  | { id: number; type: 'started'; pid: number; startTicks: bigint; keeperPid: number; stdin: number; stdout: number; stderr: number }
+  | {
+      id: number;
+      type: 'started';
+      pid: number;
+      startTicks: bigint;
+      keeperPid: number;
+      hasPipes: boolean;
+      stdin: number;
+      stdout: number;
+      stderr: number;
+    }
   /** Nothing was left behind. `stage` indexes SPAWN_STAGES of errors.ts, `errno` is negative. Last event of the id. */
   | { id: number; type: 'failed'; stage: number; errno: number }
   /** The leader ended and was reaped; `status` as wait(2). */
@@ -194,6 +204,9 @@ export interface NativeAddon {
    * -EINVAL (a thread id), -EMFILE...
    */
   open(id: number, pid: number, startTicks: bigint): bigint | number;
+  /** Takes our ends of a started child's pipes, -1 for none: the caller owns them from here on. `dispatch` does it for the receiver. */
+  pipes(id: number): [stdin: number, stdout: number, stderr: number];
+
   /** Signals the process (or its process group) behind a started or opened id through its pidfd. 0 or -errno. Signal 0 probes. */
   signal(id: number, signal: number, scope: number): number;
   /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit). */
@@ -222,6 +235,7 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 let lastId = 0;
+const NO_PIPES = [-1, -1, -1] as const;
 const receivers = new Map<number, (event: NativeEvent) => void>();
 
 /** Takes an id for spawn, open or scan, unique in this environment, and names who receives its events. */
@@ -239,7 +253,12 @@ export function closeId(id: number): void {
 }
 
 function dispatch(events: NativeEvent[]): void {
-  for (const event of events) receivers.get(event.id)?.(event);
+  for (const event of events) {
+    const receive = receivers.get(event.id);
+    if (receive === undefined) continue; // given up; what it held is closed with the id
+    if (event.type === 'started') [event.stdin, event.stdout, event.stderr] = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
+    receive(event);
+  }
 }
 
 /**
