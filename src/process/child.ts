@@ -105,7 +105,7 @@ export class SpawnedChild implements Child {
   /** A keeper holds the tree and says when it is empty. Otherwise that takes a scan. */
   #isKept: boolean;
   /** Nobody is left. */
-  #isOver = false;
+  #lastReport: TerminationReport | undefined;
   #ending: Ending | undefined;
   #terminated: Member[] = [];
   #survivors: Member[] = [];
@@ -183,7 +183,7 @@ export class SpawnedChild implements Child {
 
   /** Who is left, zombies not counted. */
   async members(): Promise<ProcessInfo[]> {
-    if (this.#isOver) return [];
+    if (this.#lastReport !== undefined) return [];
     if (!this.#isKept) return this.#membersByClaim();
     // Everybody's chain of parents ends at the keeper: it adopts those whose parent died.
     const table = await scan();
@@ -301,7 +301,7 @@ export class SpawnedChild implements Child {
 
   /** Begins the ladder, or joins the one that runs. */
   #end(termination: Termination): Promise<TerminationReport> {
-    if (this.#isOver) return this.empty;
+    if (this.#lastReport !== undefined) return Promise.resolve(this.#lastReport);
     const { killSignal, graceMs, abort } = termination;
     if (!this.#isKept) {
       if (this.#ending === undefined) this.#endByScan(termination);
@@ -361,7 +361,7 @@ export class SpawnedChild implements Child {
 
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
-    this.#isOver = true;
+    this.#lastReport = report;
     this.#exitIsUnknown();
     this.#letGo(report);
     this.#release();
@@ -429,14 +429,14 @@ export class SpawnedChild implements Child {
       report = this.#notKnown();
     }
     clearTimeout(timeout);
-    if (this.#isOver || this.#ending !== undefined) return; // stop() came in between, and reports itself
+    if (this.#lastReport !== undefined || this.#ending !== undefined) return; // stop() came in between, and reports itself
     if (report === undefined) this.#finish(this.#scanReport());
     else this.#ladderOver(report);
   }
 
   #timeOut(): void {
     this.timedOut = true;
-    if (this.#ending === undefined && !this.#isOver) this.#endByScan(this.#termination);
+    if (this.#ending === undefined && this.#lastReport === undefined) this.#endByScan(this.#termination);
   }
 
   // ---- reports ----------------------------------------------------------------------------------------------------------

@@ -116,6 +116,7 @@ async function perform(
   input: string | Uint8Array | undefined,
   limit: number,
 ): Promise<Outcome> {
+  const plan = planSpawn(file, args, options);
   const asked = { command: commandLine(file, args), options, limit };
   const startedAt = performance.now();
   const nothing = Buffer.alloc(0);
@@ -131,9 +132,9 @@ async function perform(
 
   let child: SpawnedChild;
   try {
-    child = await spawnPlanned(planSpawn(file, args, options));
+    child = await spawnPlanned(plan);
   } catch (error) {
-    if (!(error instanceof ProcessError) || error.type === 'INVALID_ARGUMENT') throw error;
+    if (!(error instanceof ProcessError) || error.type === 'NATIVE_LOAD' || error.type === 'UNSUPPORTED_PLATFORM') throw error;
     const report: TerminationReport = { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'echild' };
     const status = unknown(error.type === 'ABORTED');
     return { ...asked, startError: error, status, isStillRunning: false, keeperLost: false, stdout: nothing, stderr: nothing, report };
