@@ -22,6 +22,7 @@ import { terminate } from './terminate.js';
  * /proc shows no more than parents, groups and sessions: what has left its session *and* lost its parent before the first look
  * is not found (`proof` is 'scan'). Only what corral's own spawn() started is held completely.
  *
+ * @param options.forceKillAfterDelay milliseconds; false: no SIGKILL, what is left after 2000 ms is reported as `not-forced`.
  * @param options.signal aborted: SIGKILL at once instead of after the delay; the promise still settles only with the truth.
  * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, kernel threads and
  *   corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN.

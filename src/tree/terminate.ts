@@ -20,7 +20,10 @@ import { PROCESS_FIELDS, type ProcessTable } from './table.js';
 export type Select = () => Promise<readonly ProcessInfo[]>;
 
 export interface TerminateOptions extends TerminationOptions {
-  /** From SIGKILL until what is left counts as survivor. Default 5000. */
+  /**
+   * From SIGKILL until what is left counts as survivor; default 5000 (a process that gives back much memory needs seconds to die). With
+   * `forceKillAfterDelay: false` from the first signal; default 2000.
+   */
   killWaitMs?: number;
 }
 
@@ -35,6 +38,7 @@ export interface System {
 const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
 
 const DEFAULT_KILL_WAIT_MS = 5000;
+const DEFAULT_UNFORCED_WAIT_MS = 2000;
 const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE } = constants.errno;
 const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
 
@@ -51,7 +55,8 @@ const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
  */
 export async function terminate(select: Select, options: TerminateOptions = {}, system: System = linux): Promise<TerminationReport> {
   const { killSignal, graceMs, abort } = terminationSettings(options);
-  const killWaitMs = options.killWaitMs === undefined ? DEFAULT_KILL_WAIT_MS : checkDelay(options.killWaitMs, 'killWaitMs');
+  const waitMs = graceMs === null ? DEFAULT_UNFORCED_WAIT_MS : DEFAULT_KILL_WAIT_MS;
+  const killWaitMs = checkDelay(options.killWaitMs ?? waitMs, 'killWaitMs');
   return new Termination(select, system).run({ killSignal, graceMs, killWaitMs }, abort);
 }
 
