@@ -12,6 +12,8 @@ export interface HookEvent {
 export interface HookPlan {
   /** Ends nothing, and why not, for the report. */
   reportOnly?: string;
+  /** Ends only what this session of the agent started. */
+  session?: string;
   /** An upper limit below what the host allows this event; undefined = the configured timeout alone. */
   limitMs?: number;
 }
@@ -27,11 +29,16 @@ export function planFor(event: HookEvent): HookPlan {
     // resume, clear, compact and fork begin inside a living session: what it owns is spared as the tree of a live agent.
     case 'SessionStart':
       return {};
-    case 'SessionEnd':
-      return { reportOnly: 'the session is ending: the next session start cleans up', limitMs: SESSION_END_MS };
+    case 'SessionEnd': {
+      const limitMs = SESSION_END_MS;
+      // After these two the same program goes on and still owns its background work.
+      if (event.cause === 'clear' || event.cause === 'resume') return { reportOnly: 'the program goes on with another session', limitMs };
+      if (event.sessionId === undefined) return { reportOnly: 'the event does not say which session ends', limitMs };
+      return { session: event.sessionId, limitMs };
+    }
     case 'PreToolUse':
       return { reportOnly: 'a tool is about to run', limitMs: BEFORE_TOOL_MS };
     default:
-      return { reportOnly: 'only a session start ends processes' };
+      return { reportOnly: 'this event ends no processes' };
   }
 }

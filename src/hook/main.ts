@@ -60,7 +60,13 @@ async function main(args: readonly string[]): Promise<void> {
 
   now('sweeping');
   const reportOnly = input.kind === 'garbage' ? 'the event on stdin could not be read' : plan.reportOnly;
-  const report = await sweep({ config, dryRun: config.dryRun || reportOnly !== undefined, deadline: remainingMs() });
+  const report = await sweep({
+    config,
+    dryRun: config.dryRun || reportOnly !== undefined,
+    deadline: remainingMs(),
+    session: plan.session,
+    event: run.event.name,
+  });
 
   const facts = {
     ...moment(),

@@ -70,8 +70,10 @@ export class InputCollector {
     this.#length += chunk.length;
     const end = this.#end.push(chunk);
     if (end === 'garbage') return { kind: 'garbage', problem: 'expected a JSON object' };
+    if ((end === 'more' ? this.#length : end) > this.maxBytes) {
+      return { kind: 'garbage', problem: `no JSON object ends within ${this.maxBytes} bytes` };
+    }
     if (end !== 'more') return parse(Buffer.concat(this.#chunks).subarray(0, end));
-    if (this.#length > this.maxBytes) return { kind: 'garbage', problem: `no JSON object ends within ${this.maxBytes} bytes` };
     return undefined;
   }
 
@@ -137,7 +139,8 @@ function readStream(fd: number, waitMs: number, collector: InputCollector): Prom
       socket.unref();
       resolve(input);
     };
-    const timer = setTimeout(() => settle(collector.finish(`after ${waitMs} ms`)), waitMs);
+    // A process that was not scheduled for so long may have the event waiting: the poll before setImmediate still reads it.
+    const timer = setTimeout(() => setImmediate(() => settle(collector.finish(`after ${waitMs} ms`))), waitMs);
     socket.on('data', (chunk: Buffer) => {
       const input = collector.push(chunk);
       if (input !== undefined) settle(input);

@@ -16,7 +16,8 @@ it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s', async (signal) => {
     cwd: tempDirectory(),
     meanwhile: async (child) => {
       // Then it waits for an event, or for a scan that never ends: either moment will do.
-      await eventually(() => catches(child.pid as number, signal));
+      // Node itself catches SIGINT and SIGTERM from the start; SIGHUP is the last one that the hook adds.
+      await eventually(() => catches(child.pid as number, 'SIGHUP'));
       child.kill(signal);
     },
   });

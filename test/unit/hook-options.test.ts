@@ -34,6 +34,8 @@ describe('what an event asks for', () => {
     [{ name: 'SessionStart', cause: 'startup' }, true, undefined],
     [{ name: 'SessionStart', cause: 'compact' }, true, undefined],
     [{ name: 'SessionEnd', cause: 'clear' }, false, 1200],
+    [{ name: 'SessionEnd', cause: 'resume', sessionId: 's' }, false, 1200],
+    [{ name: 'SessionEnd', cause: 'other', sessionId: 's' }, true, 1200],
     [{ name: 'SessionEnd', cause: 'other' }, false, 1200],
     [{ name: 'PreToolUse' }, false, 300],
     [{ name: 'Stop' }, false, undefined],
@@ -42,5 +44,10 @@ describe('what an event asks for', () => {
     const plan = planFor(event);
     expect(plan.reportOnly === undefined).toBe(ends);
     expect(plan.limitMs).toBe(limitMs);
+  });
+
+  it('at the end of a session only what that session started', () => {
+    expect(planFor({ name: 'SessionEnd', cause: 'logout', sessionId: 'abc' }).session).toBe('abc');
+    expect(planFor({ name: 'SessionStart', cause: 'startup', sessionId: 'abc' }).session).toBeUndefined();
   });
 });

@@ -101,10 +101,10 @@ describe('collected input', () => {
     expect(collect(['{a:1}'])).toMatchObject({ kind: 'garbage', problem: expect.stringMatching(/^not valid JSON: /) });
   });
 
-  it('gives up on an object that is too long, and does not keep it', () => {
-    expect(collect(['{"a":"', 'x'.repeat(60), 'y'.repeat(60)], 100)).toEqual({
-      kind: 'garbage',
-      problem: 'no JSON object ends within 100 bytes',
-    });
+  it.each([
+    ['still open', ['{"a":"', 'x'.repeat(60), 'y'.repeat(60)]],
+    ['ended in the chunk that was too much', ['{"a":"', 'x'.repeat(60), `${'y'.repeat(60)}"}`]],
+  ])('gives up on an object that is too long, %s', (_name, chunks) => {
+    expect(collect(chunks, 100)).toEqual({ kind: 'garbage', problem: 'no JSON object ends within 100 bytes' });
   });
 });
