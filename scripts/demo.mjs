@@ -51,7 +51,7 @@ async function main() {
   heading('A tree of escape artists');
   const child = await spawn(path.join(root, 'examples/escape-artists.sh'), [], { stdout: 'pipe', stderr: 'inherit' });
   await once(child.stdout, 'data'); // READY
-  await until(async () => (await child.members()).some((member) => member.state === 'Z'));
+  await until(async () => (await snapshot()).zombies().length > 0);
   const keeper = (await snapshot()).get(child.pid).ppid;
   show('tree', String(keeper));
 
@@ -99,7 +99,7 @@ async function main() {
   console.log(JSON.stringify(log.at(-1), null, 2));
 }
 
-/** A stuck ripgrep, an agent's shell, a zombie shell; and two ripgreps that must live. */
+/** A stuck ripgrep, an agent's shell, a zombie shell; and a pytest with a ripgrep of its own, which must live. Each in a session of its own. */
 async function makeLeftovers() {
   mkdirSync(path.join(project, '.moai'), { recursive: true });
   mkdirSync(path.join(environment.XDG_CONFIG_HOME, 'corral'), { recursive: true });
@@ -110,8 +110,8 @@ async function makeLeftovers() {
   const fifo = path.join(directory, 'open-stdin');
   spawnSync('mkfifo', [fifo]);
   // <> keeps a writer open: the end of this stdin never comes. The shell that started it exits, as the agent did.
-  const stuck = orphan(`exec "${rg}" needle <> "${fifo}" > /dev/null 2>&1`);
-  const shell = orphan(`exec bash -c ': ~/.claude/shell-snapshots/snapshot-bash-1.sh; while :; do sleep 1000; done' > /dev/null 2>&1`);
+  const stuck = orphan(`exec setsid "${rg}" needle <> "${fifo}" > /dev/null 2>&1`);
+  const shell = orphan(`exec setsid bash -c ': ~/.claude/shell-snapshots/snapshot-bash-1.sh; read line <> "${fifo}"' > /dev/null 2>&1`);
   const holder = start('sh', ['-c', `sh -c 'sleep 0.2; exit 0' & echo $!; exec sleep 1000`]);
   const zombie = Number(String((await once(holder.stdout, 'data'))[0]));
   const pytest = start('bash', ['-c', `exec -a pytest bash -c '"${rg}" needle <> "${fifo}" > /dev/null 2>&1 & echo $!; wait'`]);
@@ -139,7 +139,7 @@ function orphan(script) {
 }
 
 function start(command, args) {
-  const child = nodeSpawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = nodeSpawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
   own.push(child.pid);
   return child;
 }
