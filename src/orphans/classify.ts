@@ -104,13 +104,13 @@ class Judge {
     const evidence = [...fit.evidence, ...circumstances(process, this.table)];
     const verdict = { process, rule: rule.id, type: rule.type, reason: rule.reason };
 
+    if (!isOldEnough) return { ...verdict, action: 'spare', evidence };
     if (isZombie(process)) {
       const veto = this.protection.userVeto(process);
       if (veto !== undefined) return { ...verdict, action: 'spare', evidence: [...evidence, veto.evidence], protectedBy: veto.by };
       const parent = process.ppid === undefined ? 'its parent' : describeProcess(this.table.get(process.ppid), process.ppid);
       return { ...verdict, action: 'report', evidence: [...evidence, `zombie: it has ended; ${parent} has not waited for it`] };
     }
-    if (!isOldEnough) return { ...verdict, action: 'spare', evidence };
     const veto = this.protection.vetoOf(process);
     if (veto !== undefined)
       return { ...verdict, action: veto.report ? 'report' : 'spare', evidence: [...evidence, veto.evidence], protectedBy: veto.by };

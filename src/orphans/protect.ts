@@ -103,7 +103,7 @@ export class Protection {
       this.sessionVeto(process) ??
       this.agentVeto(process, line) ??
       this.configuredVeto(process, line) ??
-      (this.isGuarded ? (this.serviceVeto(process) ?? this.ancestryVeto(process, line)) : undefined)
+      (this.isGuarded ? (this.serviceVeto(process) ?? this.ancestryVeto(line)) : undefined)
     );
   }
 
@@ -244,24 +244,16 @@ export class Protection {
   }
 
   /** What stands above it has to be known up to init: a hidden parent may be anything. */
-  private ancestryVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
-    for (const member of line) {
-      if (member.pid === 1) return undefined;
-      if (member !== process && isUnknownProgram(member)) {
-        return { by: 'unknown-parent', evidence: `what ${describeProcess(member, member.pid)} above it runs could not be seen` };
-      }
-      if (member.ppid === 1) return undefined;
-      if (member.ppid === undefined || this.table.get(member.ppid) === undefined) {
-        const parent =
-          member.ppid === undefined
-            ? 'the parent'
-            : member.ppid === 0
-              ? 'the parent (outside this pid namespace)'
-              : `the parent, ${member.ppid},`;
-        return { by: 'unknown-parent', evidence: `${parent} of ${describeProcess(member, member.pid)} could not be seen` };
-      }
+  private ancestryVeto(line: readonly ProcessInfo[]): Veto | undefined {
+    const unknown = line.slice(1).find((member) => member.pid !== 1 && isUnknownProgram(member));
+    if (unknown !== undefined) {
+      return { by: 'unknown-parent', evidence: `what ${describeProcess(unknown, unknown.pid)} above it runs could not be seen` };
     }
-    return undefined;
+    const top = line.at(-1) as ProcessInfo;
+    if (top.pid === 1 || top.ppid === 1) return undefined;
+    const parent =
+      top.ppid === 0 ? 'the parent, outside this pid namespace,' : `the parent${top.ppid === undefined ? '' : `, ${top.ppid},`}`;
+    return { by: 'unknown-parent', evidence: `${parent} of ${describeProcess(top, top.pid)} could not be seen` };
   }
 
   /** The process, its parent, its parent's parent ... as far as the table knows them. */
