@@ -1,0 +1,58 @@
+/** A tree larger than the number of descriptors that are left: it ends all the same, and the program keeps some for itself. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { expect, it, onTestFinished } from 'vitest';
+import { killTree } from '../../src/tree/kill-tree.js';
+import { listProcesses } from '../../src/tree/scan.js';
+import { terminateListed } from '../../src/tree/terminate.js';
+import { startFixture } from '../helpers/fixture.js';
+import { allProcesses, openFiles } from '../helpers/proc.js';
+
+const MEMBERS = 60;
+const FREE = 24;
+
+/** Leaves this process FREE descriptors, until the test ends. */
+function limitDescriptors(): void {
+  const set = (limit: string) => {
+    const { status, stderr } = spawnSync('prlimit', ['--pid', String(process.pid), `--nofile=${limit}:`], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+  };
+  const { stdout } = spawnSync('prlimit', ['--pid', String(process.pid), '--nofile', '--noheadings', '--output', 'SOFT'], {
+    encoding: 'utf8',
+  });
+  onTestFinished(() => set(stdout.trim()));
+  // The limit is on the number, not on the count: gaps below it would be free as well.
+  set(String(Math.max(...openFiles().keys()) + 1 + FREE));
+}
+
+const leftOf = (sid: number) => allProcesses().filter((stat) => stat.sid === sid && stat.state !== 'Z');
+
+it('killTree', async () => {
+  const { child, pid } = await startFixture('tree-many.sh', [String(MEMBERS)], { detached: true });
+  await listProcesses();
+  limitDescriptors();
+  let free = true;
+  const probe = setInterval(() => {
+    try {
+      closeSync(openSync('/dev/null', 'r'));
+    } catch {
+      free = false;
+    }
+  }, 5);
+  const report = await killTree(child, { forceKillAfterDelay: 300 });
+  clearInterval(probe);
+  expect(leftOf(pid)).toEqual([]);
+  expect(report).toMatchObject({ survivors: [], escalated: true });
+  expect(report.terminated).toHaveLength(MEMBERS + 1);
+  expect(free).toBe(true);
+});
+
+it('terminateListed', async () => {
+  const { pid } = await startFixture('tree-many.sh', [String(MEMBERS)], { detached: true });
+  const targets = (await listProcesses()).filter(({ sid }) => sid === pid);
+  limitDescriptors();
+  const results = await terminateListed(targets, { graceMs: 100, killWaitMs: 2000 });
+  expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(['terminated']));
+  expect(results).toHaveLength(MEMBERS + 1);
+  expect(leftOf(pid)).toEqual([]);
+});
