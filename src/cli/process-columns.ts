@@ -56,7 +56,10 @@ export function neededFields(columns: readonly FieldColumn[]): ProcessField[] {
 
 /** The command line; the name in brackets where there is none (kernel threads, zombies). */
 export function commandText(process: ProcessInfo): string {
-  if (process.args !== undefined && process.args.length > 0) return process.args.map(quoteArg).join(' ');
+  // A program that has written a title over its arguments leaves one text and the rest empty.
+  const last = process.args?.findLastIndex((arg) => arg !== '') ?? -1;
+  if (process.args !== undefined && last === 0) return printable(process.args[0] as string);
+  if (process.args !== undefined && last > 0) return process.args.slice(0, last + 1).map(quoteArg).join(' ');
   return `[${process.name ?? '?'}]`;
 }
 
