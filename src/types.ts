@@ -80,7 +80,8 @@ export interface ProcessMetadata { pid?: number; pgid?: number; sid?: number; st
 export interface Logger { debug(o: object, m?: string): void; info(o: object, m?: string): void; warn(o: object, m?: string): void; error(o: object, m?: string): void }   // pino fits
 
 export type Verdict = { process: ProcessInfo; action: 'terminate' | 'report' | 'spare'; rule?: string; type?: string; reason?: string; evidence: string[]; protectedBy?: string };
-export interface OrphanPolicy { rules: OrphanRule[]; protect: ProtectRule[]; mode: 'guarded' | 'seed' }
+/** `minAgeSeconds`: nothing younger is ended, zombies aside; default 60, without effect in mode `seed`. */
+export interface OrphanPolicy { rules: OrphanRule[]; protect: ProtectRule[]; mode: 'guarded' | 'seed'; minAgeSeconds?: number }
 /** `match` tests the command line; `commands` names what a shell must run. With both, one of them is enough. */
 export interface OrphanRule { id: string; type: string; reason: string; names?: string[]; match?: RegExp; commands?: string[]; state?: 'Z'; olderThanSeconds: number; require?: string[]; action?: 'terminate' | 'report' }
 /** Protects what fits any of its tests; scope `tree`: and all its descendants. */

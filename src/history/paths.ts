@@ -29,7 +29,8 @@ export function logPlace(projectRoot: string, env: NodeJS.ProcessEnv = process.e
   if (configured !== null) return { path: configured, warnings: [] };
   const fallback = stateLogPath(projectRoot, env);
   const moai = path.join(projectRoot, '.moai');
-  if (!exists(moai)) return { path: fallback, warnings: [] };
+  const status = lstatSync(moai, { throwIfNoEntry: false });
+  if (!status?.isDirectory() && !status?.isSymbolicLink()) return { path: fallback, warnings: [] };
   const directory = path.join(moai, 'cache');
   if (!staysBelow(directory, projectRoot)) {
     return { path: fallback, warnings: [`${directory} leads out of the project; the log is kept in ${fallback}`] };

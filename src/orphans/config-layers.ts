@@ -199,7 +199,13 @@ export function mergeLayers(layers: readonly Layer[], projectRoot: string): Clea
   }
   const { mode, classes: settings, protect, ...config } = draft;
   const defaults = defaultPolicy(mode);
-  return { ...config, policy: { mode, rules: rulesOf(defaults.rules, settings), protect: [...defaults.protect, ...protect] } };
+  const policy = {
+    mode,
+    rules: rulesOf(defaults.rules, settings),
+    protect: [...defaults.protect, ...protect],
+    minAgeSeconds: config.minAgeSeconds,
+  };
+  return { ...config, policy };
 }
 
 function lay(draft: Draft, { kind, origin, value, problem }: Layer): void {

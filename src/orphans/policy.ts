@@ -258,5 +258,10 @@ export const DEFAULT_PROTECTIONS: readonly ProtectRule[] = [
 
 /** The policy without any configuration. */
 export function defaultPolicy(mode: Mode = 'guarded'): OrphanPolicy {
-  return { mode, rules: defaultRules(mode), protect: [...(mode === 'seed' ? SEED_PROTECTIONS : DEFAULT_PROTECTIONS)] };
+  return {
+    mode,
+    rules: defaultRules(mode),
+    protect: [...(mode === 'seed' ? SEED_PROTECTIONS : DEFAULT_PROTECTIONS)],
+    minAgeSeconds: DEFAULT_MIN_AGE_SECONDS,
+  };
 }

@@ -33,7 +33,7 @@ export interface Facts {
   uid?: number | undefined;
   /** Ancestors of `self`, in addition to those the table shows. */
   ancestors?: Iterable<number> | undefined;
-  /** Nothing younger is ended, zombies aside. Default 60. */
+  /** Instead of the policy's. */
   minAgeSeconds?: number | undefined;
   /** Processes known to be live agent CLIs, whatever they are called (CLAUDE_PID). */
   agents?: Iterable<number> | undefined;
@@ -81,7 +81,7 @@ export class Protection {
   ) {
     this.own = table.get(facts.self);
     this.uid = facts.uid ?? this.own?.uid;
-    this.minAgeSeconds = facts.minAgeSeconds ?? DEFAULT_MIN_AGE_SECONDS;
+    this.minAgeSeconds = facts.minAgeSeconds ?? policy.minAgeSeconds ?? DEFAULT_MIN_AGE_SECONDS;
     this.isGuarded = policy.mode === 'guarded';
     this.agents = new Set(facts.agents);
     for (const rule of policy.protect) {

@@ -8,12 +8,13 @@ import { ProcessTable } from '../tree/table.js';
 import type { Facts } from './classify.js';
 import type { Scene } from './scene.js';
 
-type SavedFacts = Omit<Facts, 'now' | 'agents' | 'ancestors'> & { agents?: number[] };
+type SavedFacts = Pick<Facts, 'self' | 'uid' | 'session'> & { agents?: number[] };
 
 /** For the owner only (0600). @throws the file system's error. */
 export function saveScene(scene: Scene, file: string): void {
-  const { self, uid, minAgeSeconds, session, agents } = scene.facts;
-  const facts: SavedFacts = { self, uid, minAgeSeconds, session, agents: [...(agents ?? [])] };
+  // Rules and thresholds are not facts: they are those in force where it is judged again.
+  const { self, uid, session, agents } = scene.facts;
+  const facts: SavedFacts = { self, uid, session, agents: [...(agents ?? [])] };
   const table = scene.flat().toJSON();
   const processes = table.processes.map((row) => (row.args === undefined ? row : { ...row, args: withoutSecrets(row.args) }));
   writeFileSync(file, `${JSON.stringify({ ...table, processes, facts }, null, 1)}\n`, { mode: 0o600 });
@@ -37,15 +38,13 @@ export function loadScene(file: string): Scene {
 
 function checkFacts(facts: unknown, table: ProcessTable): Facts {
   if (typeof facts !== 'object' || facts === null) throw invalidArgument('snapshot.facts', 'an object', facts);
-  const { self, uid, minAgeSeconds, session, agents = [] } = facts as Partial<SavedFacts>;
+  const { self, uid, session, agents = [] } = facts as Partial<SavedFacts>;
   if (!Number.isInteger(self)) throw invalidArgument('snapshot.facts.self', 'a process id', self);
-  for (const [name, value] of Object.entries({ uid, minAgeSeconds })) {
-    if (value !== undefined && typeof value !== 'number') throw invalidArgument(`snapshot.facts.${name}`, 'a number', value);
-  }
+  if (uid !== undefined && !Number.isInteger(uid)) throw invalidArgument('snapshot.facts.uid', 'a user id', uid);
   if (session !== undefined && typeof session !== 'string') throw invalidArgument('snapshot.facts.session', 'a string', session);
   if (!Array.isArray(agents) || !agents.every(Number.isInteger))
     throw invalidArgument('snapshot.facts.agents', 'an array of process ids', agents);
-  return { now: table.nowMs, self: self as number, uid, minAgeSeconds, session, agents };
+  return { now: table.nowMs, self: self as number, uid, session, agents };
 }
 
 const SECRET_NAME = '[\\w-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|authorization|credential)[\\w-]*';
