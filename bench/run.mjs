@@ -7,7 +7,7 @@
  * thousands of processes. What is measured is in suites/, who takes part in lib/cast.mjs, how they take turns in lib/contest.mjs.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -51,7 +51,12 @@ function machine(versions) {
   };
 }
 
+/** Above this many runnable processes per core others take turns with us too. */
+const BUSY = 0.5;
+
 async function measure(tools) {
+  const load = loadavg()[0];
+  if (load > BUSY * cpus().length) say(`the machine is busy (load ${load.toFixed(1)}): do not trust these figures`);
   const context = { cast: makeCast(tools), quick: options.quick, say };
   const rows = [];
   for (const name of chosen) {
@@ -65,7 +70,7 @@ async function measure(tools) {
   say('done');
   writeFileSync(
     options.json,
-    JSON.stringify({ quick: options.quick, suites: chosen, seconds: elapsed(), machine: machine(tools.versions), rows }, null, 1),
+    JSON.stringify({ quick: options.quick, suites: chosen, seconds: elapsed(), load, machine: machine(tools.versions), rows }, null, 1),
   );
 }
 

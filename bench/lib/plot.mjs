@@ -32,7 +32,7 @@ export function ratioText(ratio) {
   if (ratio === 0) return '0';
   if (ratio >= 100) return Math.round(ratio).toLocaleString('en-US');
   if (ratio >= 10) return ratio.toFixed(0);
-  if (ratio >= 1) return ratio.toFixed(ratio >= 3 ? 1 : 2).replace(/\.0$/, '');
+  if (ratio >= 1) return ratio.toFixed(ratio >= 3 ? 1 : 2).replace(/\.0+$/, '');
   if (ratio > 0.1) return ratio.toFixed(2);
   return `1/${Math.round(1 / ratio).toLocaleString('en-US')}`;
 }

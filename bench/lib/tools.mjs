@@ -82,6 +82,18 @@ function installPeers() {
   return directory;
 }
 
+/** Copies the built package, so that a run measures one build, whatever is rebuilt meanwhile; returns the copy's directory. */
+function freezeSubject() {
+  const root = path.join(BENCH, '..');
+  if (!existsSync(path.join(root, 'dist/index.js'))) throw new Error('no dist/index.js: run "npm run build" first');
+  const directory = path.join(CACHE, 'subject');
+  rmSync(directory, { recursive: true, force: true });
+  // Dependencies are found further up, in the checkout's node_modules.
+  for (const part of ['package.json', 'dist', 'prebuilds', 'build/Release/corral.node'])
+    if (existsSync(path.join(root, part))) cpSync(path.join(root, part), path.join(directory, part), { recursive: true });
+  return directory;
+}
+
 function firstLine(command, args) {
   const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' });
   return status === 0 ? stdout.split('\n')[0].trim() : undefined;
@@ -137,17 +149,15 @@ export function prepare() {
     if (firstLine(tool, ['--version']) === undefined) missing[tool] = `no ${tool} in PATH (Debian: procps)`;
   if (!missing.ps) versions.ps = firstLine('ps', ['--version']).split(' ').at(-1);
 
-  const dist = path.join(BENCH, '../dist/index.js');
-  const cli = path.join(BENCH, '../dist/corral.cjs');
-  if (!existsSync(dist)) missing.corral = 'no dist/index.js: run "npm run build" first';
+  const subject = attempt(missing, 'corral', freezeSubject);
   return {
     limit,
     load: peers && pathToFileURL(path.join(peers, 'load.mjs')).href,
     peers,
     bun,
     python: python?.executable,
-    dist: pathToFileURL(dist).href,
-    cli,
+    dist: subject && pathToFileURL(path.join(subject, 'dist/index.js')).href,
+    cli: subject && path.join(subject, 'dist/corral.cjs'),
     versions,
     missing,
   };

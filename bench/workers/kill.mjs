@@ -4,16 +4,14 @@
  * doneUs: call to the method's own word that it is done. deadUs: call to the death of the last member, seen from outside.
  * survivors: members alive `settleMs` after the word; then this process stops, and its pid namespace takes them along.
  */
-import { spawn as spawnChild, spawnSync } from 'node:child_process';
+import { spawn as spawnChild } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { makeFifos, untilReady } from '../lib/fifo.mjs';
 import { answer, corral, monotonicNs, peer, sleep, task } from './harness.mjs';
 
-const ready = path.join(task.directory, 'ready');
-const alive = path.join(task.directory, 'alive');
+const [ready, alive] = makeFifos(task.directory, 'ready', 'alive');
 const args = [task.shape, String(task.members), ready, alive];
 const IGNORE = { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' };
 
@@ -127,14 +125,6 @@ function stopAndCountHerd() {
   return count;
 }
 
-async function untilReady() {
-  const file = await open(ready, 'r');
-  const text = await file.readFile('utf8');
-  await file.close();
-  if (text !== 'READY\n') throw new Error(`the herd said ${JSON.stringify(text)}`);
-}
-
-if (spawnSync('mkfifo', [ready, alive]).status !== 0) throw new Error('mkfifo failed');
 const observer = spawnChild(task.observe, [alive], { stdio: ['ignore', 'pipe', 'inherit'] });
 const moments = createInterface({ input: observer.stdout })[Symbol.asyncIterator]();
 
@@ -144,7 +134,7 @@ const deadUs = [];
 const survivors = [];
 const budgetEnd = performance.now() + task.budgetMs;
 for (let trial = -1; trial < task.trials && (doneUs.length === 0 || performance.now() < budgetEnd); trial++) {
-  const isReady = untilReady();
+  const isReady = untilReady(ready);
   const herd = await start();
   await isReady;
   const from = monotonicNs();

@@ -1,13 +1,12 @@
 /**
  * wallUs: finding the members of one group of `members`, among `processes` others. Each method starts the group itself.
  */
-import { execFile, spawn as spawnChild, spawnSync } from 'node:child_process';
-import { open } from 'node:fs/promises';
-import path from 'node:path';
+import { execFile, spawn as spawnChild } from 'node:child_process';
 import { promisify } from 'node:util';
+import { makeFifos, untilReady } from '../lib/fifo.mjs';
 import { answer, corral, monotonicNs, peer, sleep, task } from './harness.mjs';
 
-const ready = path.join(task.directory, 'ready');
+const [ready] = makeFifos(task.directory, 'ready');
 const herd = ['flat', String(task.members), ready, '-'];
 const IGNORE = { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' };
 const nodeChild = () => spawnChild(task.herd, herd, { stdio: 'ignore', detached: true });
@@ -36,8 +35,7 @@ const methods = {
   },
 };
 
-if (spawnSync('mkfifo', [ready]).status !== 0) throw new Error('mkfifo failed');
-const isReady = open(ready, 'r').then((file) => file.readFile().finally(() => file.close()));
+const isReady = untilReady(ready);
 const { pid, list } = await methods[task.method]();
 await isReady;
 
