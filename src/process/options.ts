@@ -2,6 +2,7 @@
  * Checks what a caller asks for and turns it into the request the addon understands. Every refusal names the option, what was
  * expected and what came; nothing is started by then. Decides nothing about processes.
  */
+import { fstatSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { invalidArgument } from '../errors.js';
@@ -205,9 +206,21 @@ function descriptor(value: unknown, option: string, inherited: number, expected:
   if (value === 'pipe') return STDIO_PIPE;
   if (value === 'ignore') return STDIO_IGNORE;
   if (value === 'inherit') return inherited;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31) return value;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31) {
+    if (isOpen(value)) return value;
+    throw invalidArgument(option, 'a descriptor that is open', value);
+  }
   if (typeof value !== 'object' || value === null) throw invalidArgument(option, expected, value);
   return undefined;
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What fs and tty streams have besides. */

@@ -67,11 +67,11 @@ beforeEach(({ onTestFinished }) => {
 });
 
 /**
- * Descriptors that may appear once and stay: epoll and eventfd of event loops and of the watch thread. Pipes, sockets, pidfds, memfds
- * and files may not.
+ * Descriptors that may appear once and stay: epoll and eventfd of event loops and of the watch thread, and the keeper's program. Pipes,
+ * sockets, pidfds, other memfds and files may not.
  */
-const PERMANENT_FILES = /^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/;
-const PERMANENT_FILES_LIMIT = 4;
+const PERMANENT_FILES = /^(anon_inode:\[(eventpoll|eventfd|io_uring)\]|\/memfd:corral-keeper \(deleted\))$/;
+const PERMANENT_FILES_LIMIT = 5;
 /** Threads of corral that live as long as the process, by the names they give themselves. */
 const PERMANENT_THREADS = /^corral/;
 

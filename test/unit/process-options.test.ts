@@ -44,8 +44,8 @@ describe('planSpawn', () => {
       { stdin: -1, stdout: 1, stderr: -2 },
     ],
     [
-      { stdin: 'inherit', stdout: 7, stderr: 'inherit' },
-      { stdin: 0, stdout: 7, stderr: 2 },
+      { stdin: 'inherit', stdout: 2, stderr: 'inherit' },
+      { stdin: 0, stdout: 2, stderr: 2 },
     ],
     [{ timeout: 500 }, { timeoutMs: 500 }],
     [
@@ -128,6 +128,7 @@ describe('planSpawn', () => {
     [['cmd', [], { stdin: 'pip' }], 'stdin: expected "pipe", "ignore", "inherit", a descriptor or a Readable, received "pip"'],
     [['cmd', [], { stdin: -1 }], 'stdin: expected'],
     [['cmd', [], { stdout: 1.5 }], 'stdout: expected'],
+    [['cmd', [], { stderr: 999_999 }], 'stderr: expected a descriptor that is open, received number 999999'],
     [['cmd', [], { stdout: Readable.from([]) }], 'stdout: expected "pipe", "ignore", "inherit", a descriptor or a Writable'],
     [['cmd', [], { user: 1.5 }], 'user: expected an integer from 0 to 4294967294, received number 1.5'],
     [['cmd', [], { user: 'nobody-here' }], 'user: expected the name of a user that exists, or a uid, received "nobody-here"'],
