@@ -75,7 +75,8 @@ function checkCombination(options: SweepOptions): void {
 async function sceneOf(options: SweepOptions, config: CleanupConfig): Promise<Scene> {
   if (options.replay === undefined) return look(config.policy, { minAgeSeconds: config.minAgeSeconds, pid: options.explain });
   try {
-    return loadScene(options.replay);
+    const { facts, ...scene } = loadScene(options.replay);
+    return { ...scene, facts: { ...facts, minAgeSeconds: config.minAgeSeconds } };
   } catch (error) {
     throw new UsageError(
       `sweep: --replay: expected a snapshot that \`sweep --save\` wrote, received ${JSON.stringify(options.replay)}: ${explain(error)}`,
