@@ -45,6 +45,8 @@
 /* What is alive this long after SIGKILL is a survivor (less when all of them refuse the signal). A process that gives
  * back much memory needs seconds to die. */
 #define SETTLE_MS 5000
+/* So many members are named in the report of one ladder. */
+#define MOST_DESCRIBED 32
 /* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
 #define NOT_FORCED_MS 2000
 
@@ -71,7 +73,7 @@ static struct {
   int ask_signal;
   int64_t look_at, latest_look_at;
   int64_t round_at, pause_us;
-  uint32_t rounds_with_new, children_at_round, reaped_since_round, found;
+  uint32_t rounds_with_new, children_at_round, denied_at_round, reaped_since_round, found, described;
   bool reported;
 } keeper;
 
@@ -119,28 +121,37 @@ static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) 
   packets_send(CORRAL_EXITED, &exited, sizeof exited, -1);
 }
 
-/* Looks for a child that has ended, without reaping it: as a zombie it can still be described, and its number is its
- * own. 1 found, 0 none has ended, -ECHILD there is none at all. */
-static long peek(int kind, int32_t pid, siginfo_t *ret_info, struct rusage *ret_usage) {
+/* Looks for a child that has ended: 1 found, 0 none has, -ECHILD there is none at all. With WNOWAIT it stays a zombie,
+ * which can still be described and whose number is its own. */
+static long find_ended(int kind, int32_t pid, int flags, siginfo_t *ret_info, struct rusage *ret_usage) {
   ret_info->si_pid = 0;
-  const long error = raw_syscall(SYS_waitid, kind, pid, ret_info, WEXITED | WNOHANG | WNOWAIT | __WALL, ret_usage);
+  const long error = raw_syscall(SYS_waitid, kind, pid, ret_info, WEXITED | WNOHANG | __WALL | flags, ret_usage);
   return error < 0 ? error : ret_info->si_pid != 0;
 }
 
-static void reap(const siginfo_t *info) {
-  const int32_t pid = info->si_pid;
-  if (keeper.phase != RUNNING) {
-    struct process_stat stat;
-    struct corral_member member = {.pid = pid, .detail = info->si_code == CLD_EXITED ? 0 : info->si_status};
-    if (stat_read(pid, &stat)) {
-      member.start_ticks = stat.start_ticks;
-      memcpy(member.name, stat.name, sizeof member.name);
-    }
-    packets_add_member(CORRAL_TERMINATED, &member);
+/* For the report. Reading /proc/PID/stat costs nearly half as much as the death itself, so of a large tree only the
+ * first are named, unless a walk has seen them before. */
+static void describe(const siginfo_t *info) {
+  struct process_stat stat;
+  struct corral_member report = {.pid = info->si_pid, .detail = info->si_code == CLD_EXITED ? 0 : info->si_status};
+  const struct member *member = member_find(info->si_pid);
+  if (member != NULL && member->is_child && member->start_ticks != 0) {
+    report.start_ticks = member->start_ticks;
+    memcpy(report.name, member->name, sizeof report.name);
+  } else if (keeper.described < MOST_DESCRIBED && stat_read(info->si_pid, &stat)) {
+    keeper.described++;
+    report.start_ticks = stat.start_ticks;
+    memcpy(report.name, stat.name, sizeof report.name);
   }
-  (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | WNOHANG | __WALL, NULL);
-  if (pid == keeper.leader) keeper.leader_reaped = true;
-  member_gone(pid);
+  packets_add_member(CORRAL_TERMINATED, &report);
+}
+
+/* Books a child that has ended, and reaps it unless that was done on finding it. */
+static void reap(const siginfo_t *info, bool is_reaped) {
+  if (keeper.phase != RUNNING) describe(info);
+  if (!is_reaped) (void)raw_syscall(SYS_waitid, P_PID, info->si_pid, NULL, WEXITED | WNOHANG | __WALL, NULL);
+  if (info->si_pid == keeper.leader) keeper.leader_reaped = true;
+  member_gone(info->si_pid);
   keeper.reaped_since_round++;
 }
 
@@ -149,7 +160,7 @@ static void reap_unless_leader(int32_t pid) {
   struct rusage usage;
   if (pid == keeper.leader) return;
   keeper.found++;
-  if (peek(P_PID, pid, &info, &usage) > 0) reap(&info);
+  if (find_ended(P_PID, pid, WNOWAIT, &info, &usage) > 0) reap(&info, false);
 }
 
 /* Reaps every child that has ended. False: there is no child left, the tree is empty. */
@@ -157,14 +168,17 @@ static bool reap_all(void) {
   siginfo_t info;
   struct rusage usage;
   for (;;) {
-    const long found = peek(P_ALL, 0, &info, &usage);
+    const bool is_pinned = !keeper.group_by_pidfd && !keeper.leader_reaped;
+    const bool is_described = keeper.phase != RUNNING && keeper.described < MOST_DESCRIBED;
+    const int flags = is_pinned || is_described ? WNOWAIT : 0;
+    const long found = find_ended(P_ALL, 0, flags, &info, &usage);
     if (found == -ECHILD) return false;
     if (found <= 0) return true;
     if (info.si_pid == keeper.leader && !keeper.leader_reaped) {
       leader_has_ended(&info, &usage);
-      if (!keeper.group_by_pidfd) break;
+      if (is_pinned) break;
     }
-    reap(&info);
+    reap(&info, flags == 0);
   }
   /* The leader has to stay, and any-child would show it for ever: ask for the others by number. */
   uint32_t reaped;
@@ -174,7 +188,7 @@ static bool reap_all(void) {
     each_own_child(reap_unless_leader);
   } while (keeper.reaped_since_round != reaped);
   if (keeper.found > 0) return true;
-  reap(&info);
+  reap(&info, false);
   return reap_all();
 }
 
@@ -195,6 +209,8 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
   struct corral_empty empty = {.flags = keeper.flags | flags};
   if (keeper.phase != RUNNING) empty.duration_us = (uint64_t)(monotonic_us() - keeper.ladder_at);
   packets_send(CORRAL_EMPTY, &empty, sizeof empty, -1);
+  if (keeper.leader_ended && !keeper.leader_reaped)
+    (void)raw_syscall(SYS_waitid, P_PID, keeper.leader, NULL, WEXITED | WNOHANG | __WALL, NULL);
   while (packets_waiting()) {
     struct pollfd entry = {packets_fd(), POLLOUT, 0};
     (void)raw_syscall(SYS_ppoll, &entry, 1, NULL, NULL, 0);
@@ -256,11 +272,13 @@ static void kill_member(struct member *member, int signal) {
 static void kill_child(int32_t pid) {
   keeper.children_at_round++;
   struct member *member = member_of(pid);
-  if ((member->flags & MEMBER_KILLED) != 0) return;
-  member->flags |= MEMBER_KILLED;
-  keeper.found++;
-  /* Ours and not reaped, so the number is certainly this child's. */
-  if (raw_syscall(SYS_kill, pid, SIGKILL) == -EPERM) member->flags |= MEMBER_DENIED;
+  if ((member->flags & MEMBER_KILLED) == 0) {
+    member->flags |= MEMBER_KILLED;
+    keeper.found++;
+    /* Ours and not reaped, so the number is certainly this child's. */
+    if (raw_syscall(SYS_kill, pid, SIGKILL) == -EPERM) member->flags |= MEMBER_DENIED;
+  }
+  if ((member->flags & MEMBER_DENIED) != 0) keeper.denied_at_round++;
 }
 
 /* SIGKILL to those whose parent would not die, and so did not become our children. */
@@ -308,7 +326,7 @@ static void stop_then_kill(void) {
 static void force_round(int64_t now) {
   const bool is_quiet = now >= keeper.round_at;
   keeper.found = 0;
-  keeper.children_at_round = 0;
+  keeper.children_at_round = keeper.denied_at_round = 0;
   each_own_child(kill_child);
   if (keeper.found == 0 && is_quiet) {
     signal_group(SIGKILL);
@@ -324,7 +342,11 @@ static void force_round(int64_t now) {
     keeper.rounds_with_new = 0;
     keeper.pause_us *= 2;
     const int64_t longest = keeper.reported ? SURVIVOR_PAUSE_US : LONGEST_PAUSE_US;
-    if (keeper.pause_us > longest) keeper.pause_us = longest;
+    if (keeper.pause_us > longest) {
+      keeper.pause_us = longest;
+      /* There is nobody left whose death would be worth waiting for. */
+      if (keeper.denied_at_round == keeper.children_at_round) keeper.report_at = now;
+    }
   }
   keeper.round_at = now + keeper.pause_us;
   keeper.reaped_since_round = 0;
@@ -425,8 +447,8 @@ static int64_t advance(int64_t now) {
     return next;
   }
   case FORCING:
-    /* A list of children costs as much as it is long: read it again when a quarter of them has been reaped. */
-    if (now >= keeper.round_at || keeper.reaped_since_round * 4 > keeper.children_at_round) force_round(now);
+    /* A list of children costs as much as it is long: read it again when half of them have been reaped. */
+    if (now >= keeper.round_at || keeper.reaped_since_round * 2 > keeper.children_at_round) force_round(now);
     if (!keeper.reported && now >= keeper.report_at) report_survivors(now);
     return keeper.reported || keeper.round_at < keeper.report_at ? keeper.round_at : keeper.report_at;
   }

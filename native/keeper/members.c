@@ -17,7 +17,7 @@
 enum source {
   SOURCE_CHILDREN, /* /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN) */
   SOURCE_SCAN,     /* parents, from every /proc/PID/stat */
-  SOURCE_PROBE,    /* no /proc of our pid namespace: waitid(2) on every number finds our own children, no others */
+  SOURCE_PROBE,    /* no /proc of our pid namespace: asking waitid(2) about each number finds our own children */
 };
 
 static int32_t self;
@@ -116,6 +116,10 @@ static struct member *find(int32_t pid) {
   return pool != NULL && pid > 0 && pid <= HIGHEST_PID && slot[pid] != 0 ? &pool[slot[pid] - 1] : NULL;
 }
 
+const struct member *member_find(int32_t pid) {
+  return find(pid);
+}
+
 struct member *member_of(int32_t pid) {
   struct member *member = find(pid);
   if (member != NULL) return member;
@@ -198,9 +202,34 @@ static void each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t
 }
 
 static void (*visit_own)(int32_t pid);
+static bool found_own;
 
 static void visit_if_own(int32_t pid) {
-  if (pid != self && is_own_child(pid)) visit_own(pid);
+  if (pid == self || !is_own_child(pid)) return;
+  found_own = true;
+  visit_own(pid);
+}
+
+static int exit_at_once(void *ignored) {
+  (void)ignored;
+  return 0;
+}
+
+/* Numbers are given out in ascending order: until they wrap around, nobody has a higher one than the newest process. */
+static int32_t newest_pid(void) {
+  char stack[1024] __attribute__((aligned(16)));
+  const long pid = raw_clone(RAW_CLONE_VM | RAW_CLONE_VFORK | SIGCHLD, stack + sizeof stack, NULL, exit_at_once, NULL);
+  if (pid < 0) return HIGHEST_PID;
+  (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
+  return (int32_t)pid;
+}
+
+static void probe(void) {
+  const int32_t newest = newest_pid();
+  found_own = false;
+  for (int32_t pid = 2; pid < newest; pid++) visit_if_own(pid);
+  if (found_own) return;
+  for (int32_t pid = newest; pid <= HIGHEST_PID; pid++) visit_if_own(pid);
 }
 
 void each_own_child(void (*visit)(int32_t pid)) {
@@ -213,7 +242,7 @@ void each_own_child(void (*visit)(int32_t pid)) {
     each_number_in("/proc", visit_if_own);
     break;
   case SOURCE_PROBE:
-    for (int32_t pid = 2; pid <= HIGHEST_PID; pid++) visit_if_own(pid);
+    probe();
     break;
   }
 }

@@ -42,7 +42,9 @@ bool stat_read(int32_t pid, struct process_stat *ret_stat);
 /* Called once, before the others; `self` is the keeper's pid. The memory is taken by the first use. */
 void members_init(int32_t self);
 
-/* The record of a pid, made when there is none. Never null: without memory it is one that forgets. */
+/* The record of a pid, or null. */
+const struct member *member_find(int32_t pid);
+/* The same, made when there is none. Never null: without memory it is one that forgets. */
 struct member *member_of(int32_t pid);
 /* The pid was reaped. */
 void member_gone(int32_t pid);

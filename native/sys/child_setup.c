@@ -14,9 +14,6 @@
 
 #include "raw_syscall.h"
 
-#define RAW_CLONE_VM 0x00000100
-#define RAW_CLONE_VFORK 0x00004000
-#define RAW_CLONE_PIDFD 0x00001000
 #define RAW_AT_EMPTY_PATH 0x1000
 
 #define LAST_SIGNAL 64

@@ -19,6 +19,11 @@
 #define SYS_close_range 436
 #endif
 
+/* <sched.h> has the first two for _GNU_SOURCE only, and the last since glibc 2.31. */
+#define RAW_CLONE_VM 0x00000100
+#define RAW_CLONE_VFORK 0x00004000
+#define RAW_CLONE_PIDFD 0x00001000 /* Linux 5.2 */
+
 #if defined(__x86_64__)
 
 static inline long raw_syscall6(long number, long a, long b, long c, long d, long e, long f) {
