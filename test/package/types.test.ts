@@ -14,8 +14,13 @@ beforeAll(() => {
 });
 afterAll(() => consumer.remove());
 
-/** Compiles one file of the consumer, strictly and with library checks on; answers with the messages. */
-function compile(name: string, source: string): string[] {
+interface Message {
+  line: number;
+  text: string;
+}
+
+/** Compiles one file of the consumer, strictly and with library checks on. */
+function compile(name: string, source: string): Message[] {
   const file = path.join(consumer.directory, name);
   writeFileSync(file, source);
   const program = ts.createProgram([file], {
@@ -30,8 +35,9 @@ function compile(name: string, source: string): string[] {
   });
   return ts.getPreEmitDiagnostics(program).map(({ file: where, start, messageText }) => {
     const text = ts.flattenDiagnosticMessageText(messageText, '\n');
-    if (where === undefined || start === undefined) return text;
-    return `${path.basename(where.fileName)}:${where.getLineAndCharacterOfPosition(start).line + 1}: ${text}`;
+    // Line 0: the message is about another file, a declaration file of ours for instance.
+    const line = where?.fileName === file && start !== undefined ? where.getLineAndCharacterOfPosition(start).line + 1 : 0;
+    return { line, text };
   });
 }
 
@@ -67,11 +73,7 @@ describe('a strict consumer', () => {
        await spawn('sleep', ['1'], { containment: 'jail' });
        await spawn('sleep', [1]);`,
     );
-    expect(messages.map((message) => message.split(':').slice(0, 2).join(':'))).toEqual([
-      'invalid.mts:2',
-      'invalid.mts:3',
-      'invalid.mts:4',
-    ]);
+    expect(messages.map((message) => message.line)).toEqual([2, 3, 4]);
   });
 });
 
@@ -81,26 +83,39 @@ describe('the contract', () => {
 
   const source = ts.createSourceFile('api.d.ts', readFileSync(contractFile, 'utf8'), ts.ScriptTarget.ES2022, true);
   const declared = source.statements.flatMap((statement) => {
-    if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement))
-      return [{ name: statement.name?.text ?? '', isValue: true }];
+    if (ts.isFunctionDeclaration(statement)) return [{ name: statement.name?.text ?? '', isValue: true }];
+    // A class that callers make is checked with its constructor, others as what is handed out.
+    if (ts.isClassDeclaration(statement))
+      return [{ name: statement.name?.text ?? '', isValue: statement.members.some(ts.isConstructorDeclaration) }];
     if (ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement))
       return [{ name: statement.name.text, isValue: false }];
     return [];
+  });
+  const lineOf = (name: string) => declared.findIndex((entry) => entry.name === name) + 2;
+
+  /** Of one compilation with a line for each name. */
+  let messages: Message[] = [];
+  beforeAll(() => {
+    cpSync(contractFile, path.join(consumer.directory, 'contract.d.ts'));
+    const lines = declared.map(({ name, isValue }) => {
+      if (isValue) return `export const ${name}: typeof contract.${name} = ours.${name};`;
+      const [given, wanted] = isInput(name) ? ['contract', 'ours'] : ['ours', 'contract'];
+      return `export const ${name} = (given: ${given}.${name}): ${wanted}.${name} => given;`;
+    });
+    messages = compile(
+      'check.ts',
+      ["import * as ours from 'corral'; import type * as contract from './contract.js';", ...lines].join('\n'),
+    );
   });
 
   it('is read completely', () => {
     expect(declared.length).toBeGreaterThan(35);
     expect(declared.filter(({ isValue }) => isValue).map(({ name }) => name)).toContain('ProcessManager');
+    expect(messages.filter(({ line }) => line < 2)).toEqual([]);
   });
 
-  it.each(declared)('$name', ({ name, isValue }) => {
-    cpSync(contractFile, path.join(consumer.directory, 'contract.d.ts'));
-    const imports = `import * as ours from 'corral'; import type * as contract from './contract.js';`;
-    const [given, wanted] = isInput(name) ? ['contract', 'ours'] : ['ours', 'contract'];
-    const check = isValue
-      ? `export const value: typeof contract.${name} = ours.${name};`
-      : `declare const given: ${given}.${name}; export const value: ${wanted}.${name} = given;`;
-    expect(compile('contract-check.ts', `${imports}\n${check}\n`)).toEqual([]);
+  it.each(declared.map(({ name }) => name))('%s', (name) => {
+    expect(messages.filter(({ line }) => line === lineOf(name)).map(({ text }) => text)).toEqual([]);
   });
 });
 
@@ -110,13 +125,11 @@ describe('the package', () => {
 
   it('passes publint', () => {
     const { status, stdout, stderr } = tool('publint/src/cli.js', 'run', consumer.tarball, '--strict');
-    expect(`${stdout}${stderr}`).toMatch(/All good!/);
-    expect(status).toBe(0);
+    expect(status, `${stdout}${stderr}`).toBe(0);
   });
 
   it('has types that resolve (are the types wrong?)', () => {
     const { status, stdout } = tool('@arethetypeswrong/cli/dist/index.js', consumer.tarball, '--profile', 'esm-only', '--no-color');
-    expect(stdout).toMatch(/No problems found/);
-    expect(status).toBe(0);
+    expect(status, stdout).toBe(0);
   });
 });
