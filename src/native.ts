@@ -217,7 +217,7 @@ export interface NativeAddon {
   /** Start time of a pid in ticks, now; -ESRCH when there is none. */
   startTicks(pid: number): bigint | number;
 
-  /** Capability probe (run once per process, cached). */
+  /** Capability probe; use `kernel()` below, which keeps the answer. */
   kernel(): KernelReport;
   /** A variable as `environ` has it; null = unset. Tells whether this environment's process.env writes through to `environ`. */
   getenv(name: string): string | null;
@@ -237,6 +237,14 @@ let addon: NativeAddon | undefined;
 let lastId = 0;
 const NO_PIPES = [-1, -1, -1] as const;
 const receivers = new Map<number, (event: NativeEvent) => void>();
+
+let report: KernelReport | undefined;
+
+/** What this kernel offers; asked once, since the answer takes as long as a spawn. */
+export function kernel(): KernelReport {
+  report ??= native().kernel();
+  return report;
+}
 
 /** Takes an id for spawn, open or scan, unique in this environment, and names who receives its events. */
 export function newId(receive: (event: NativeEvent) => void): number {

@@ -1,6 +1,6 @@
 /** Reads what `corral doctor` reports on. Changes nothing; what can not be read is undefined. */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
-import { native } from '../native.js';
+import { kernel as kernelReport } from '../native.js';
 import { snapshot } from '../tree/scan.js';
 import { explain } from './command.js';
 import type { CgroupFacts, InitFacts, MachineFacts, NamespaceFacts } from './doctor-checks.js';
@@ -11,7 +11,7 @@ export async function readMachine(): Promise<MachineFacts> {
   let kernel: MachineFacts['kernel'];
   let addonProblem: string | undefined;
   try {
-    kernel = native().kernel();
+    kernel = kernelReport();
   } catch (error) {
     addonProblem = explain(error);
   }

@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { invalidArgument, ProcessError } from '../errors.js';
 import { defaultLogger } from '../log.js';
-import { native } from '../native.js';
+import { kernel } from '../native.js';
 import { checkDelay, checkOptions, terminationSettings } from '../tree/options.js';
 import { scan } from '../tree/scan.js';
 import type {
@@ -328,6 +328,6 @@ function usageNow({ pid, startTicks }: ProcessIdentity): { cpuMs: number; rssByt
   // The name before it may hold anything: what follows the last parenthesis is the kernel's.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (fields[19] !== String(startTicks)) return undefined;
-  const { clockTicksPerSecond, pageSize } = native().kernel();
+  const { clockTicksPerSecond, pageSize } = kernel();
   return { cpuMs: ((Number(fields[11]) + Number(fields[12])) * 1000) / clockTicksPerSecond, rssBytes: Number(fields[21]) * pageSize };
 }

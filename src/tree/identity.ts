@@ -6,12 +6,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { invalidArgument, ProcessError } from '../errors.js';
-import { native } from '../native.js';
+import { kernel, native } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 
 /** /proc/sys/kernel/random/boot_id. */
 export function bootId(): string {
-  return native().kernel().bootId;
+  return kernel().bootId;
 }
 
 /** Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid). */

@@ -5,7 +5,7 @@
  * under way, and not longer.
  */
 import { describe, invalidArgument, ProcessError } from '../errors.js';
-import { closeId, FIELD_STAT, native, newId, type ScanColumns } from '../native.js';
+import { closeId, FIELD_STAT, kernel, native, newId, type ScanColumns } from '../native.js';
 import { closest } from '../signals.js';
 import type { ProcessField, ProcessInfo } from '../types.js';
 import { checkOptions } from './options.js';
@@ -41,7 +41,7 @@ export async function scan(options: ScanOptions = {}): Promise<ProcessTable> {
     ...(options.pgid === undefined ? {} : { pgid: checkPid(options.pgid, 'pgid') }),
     ...(options.sid === undefined ? {} : { sid: checkPid(options.sid, 'sid') }),
   });
-  const { bootId, clockTicksPerSecond: ticksPerSecond, pageSize } = native().kernel();
+  const { bootId, clockTicksPerSecond: ticksPerSecond, pageSize } = kernel();
   return ProcessTable.fromColumns(columns, fields, { bootId, ticksPerSecond, pageSize, scannerPid: process.pid });
 }
 
