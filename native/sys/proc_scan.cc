@@ -391,10 +391,6 @@ void keep_members(const ScanRequest &request, Buffer<int32_t> *pids) {
   pids->size = kept;
 }
 
-// From so many processes on a second thread takes one half of them: 0.6 of the time where a core is idle. Below,
-// starting the thread is not worth it.
-constexpr size_t kWorthTwoThreads = 2048;
-
 // With every signal blocked: handlers of the program we live in do not expect this thread.
 bool start_thread(pthread_t *ret_thread, void *(*run)(void *), void *argument) {
   sigset_t all, before;
@@ -417,8 +413,8 @@ struct Half {
   void read() { reader->read(pids, count); }
 };
 
-void read_in_halves(const Buffer<int32_t> &pids, Reader *first, Reader *second) {
-  const size_t middle = pids.size < kWorthTwoThreads ? pids.size : pids.size / 2;
+void read_in_halves(const Buffer<int32_t> &pids, size_t split_from, Reader *first, Reader *second) {
+  const size_t middle = pids.size < split_from ? pids.size : pids.size / 2;
   Half lower = {first, pids.data, middle};
   Half upper = {second, pids.data + middle, pids.size - middle};
   pthread_t thread;
@@ -595,7 +591,7 @@ int scan(const ScanRequest &request, ScanTable *ret_table, const char **ret_sysc
   if (request.pgid != 0 || request.sid != 0) keep_members(request, &pids);
 
   Reader first(proc.get(), request), second(proc.get(), request);
-  read_in_halves(pids, &first, &second);
+  read_in_halves(pids, request.split_from, &first, &second);
   for (const Reader *reader : {&first, &second}) {
     *ret_syscall = reader->failed_call;
     if (reader->error < 0) return reader->error;

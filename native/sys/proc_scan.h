@@ -31,6 +31,9 @@ struct ScanRequest {
   bool by_pid = false;
   // Only members of this process group and of this session; 0 = any. Files of other processes are not opened.
   int32_t pgid = 0, sid = 0;
+  // From so many processes on a second thread reads one half of them, which takes 0.6 of the time where a core is
+  // idle. For fewer it would not be worth starting.
+  size_t split_from = 2048;
 };
 
 // The order is also the order of the strings of one process in the scan's memory.

@@ -1,19 +1,47 @@
 // Runs the native scan without Node and prints what came back as one JSON object, for proc-scan.test.ts.
 // Bytes of names and arguments become the characters U+0000 to U+00FF, so nothing is lost or repaired on the way.
 //
-//   scan_driver [--fields=N] [--pgid=N] [--sid=N] [--nofile=N] [--uid=N] [PID...]     scan, restricted to PIDs if any
-//   are given scan_driver --stat PID...                                                          read_stat of each
+//   scan_driver [--fields=N] [--pgid=N] [--sid=N] [--split=N] [--nofile=N] [--uid=N] [--repeat=N] [PID...]
+//   scan_driver --stat PID...
+//
+// PIDs restrict the scan to them. --nofile and --uid take effect before it. --repeat scans so often and prints the
+// last.
 #include "../../../native/sys/proc_scan.h"
 
+#include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 using namespace corral::sys;
+
+namespace {
+
+std::atomic<int> opened;
+int32_t refused_pid;
+
+} // namespace
+
+extern "C" {
+
+int __real_openat(int directory, const char *path, int flags, ...);
+
+int __wrap_openat(int directory, const char *path, int flags, ...) {
+  opened++;
+  if (refused_pid != 0 && strtol(path, nullptr, 10) == refused_pid) {
+    errno = EMFILE;
+    return -1;
+  }
+  return __real_openat(directory, path, flags);
+}
+}
 
 namespace {
 
@@ -55,39 +83,30 @@ void print_cell(const ScanTable &table, Column column, size_t row) {
   }
 }
 
-int print_scan(const ScanRequest &request) {
-  ScanTable table;
-  const char *call = "";
-  const int error = scan(request, &table, &call);
-  if (error < 0) {
-    printf("{\"errno\": %d, \"syscall\": \"%s\"}\n", error, call);
-    return 0;
-  }
-  ScanTable moved = static_cast<ScanTable &&>(table); // what an addon does with it
+void print_table(const ScanTable &table) {
   printf("{\"count\": %" PRIu32 ", \"nowTicks\": \"%" PRId64
-         "\", \"nowMs\": %.3f, \"blockSize\": %zu,\n \"columns\": {",
-         moved.count, moved.now_ticks, moved.now_ms, moved.block_size());
+         "\", \"nowMs\": %.3f, \"opened\": %d, \"blockSize\": %zu,\n \"columns\": {",
+         table.count, table.now_ticks, table.now_ms, opened.load(), table.block_size());
   const char *separator = "";
   for (int i = 0; i < kColumnCount; i++) {
-    const ScanTable::Slice &slice = moved.columns[i];
+    const ScanTable::Slice &slice = table.columns[i];
     if (!slice.present) continue;
     printf("%s\"%s\": {\"offset\": %zu, \"length\": %zu}", separator, kColumnTypes[i].name, slice.offset, slice.length);
     separator = ", ";
   }
   printf("},\n \"rows\": [");
-  for (size_t row = 0; row < moved.count; row++) {
+  for (size_t row = 0; row < table.count; row++) {
     printf("%s\n  {", row > 0 ? "," : "");
     separator = "";
     for (int i = 0; i < kColumnText; i++) {
-      if (!moved.columns[i].present) continue;
+      if (!table.columns[i].present) continue;
       printf("%s\"%s\": ", separator, kColumnTypes[i].name);
-      print_cell(moved, static_cast<Column>(i), row);
+      print_cell(table, static_cast<Column>(i), row);
       separator = ", ";
     }
     putchar('}');
   }
   printf("]}\n");
-  return 0;
 }
 
 void print_stat(int32_t pid) {
@@ -99,10 +118,20 @@ void print_stat(int32_t pid) {
   printf("}\n");
 }
 
+// The soft limit only, so that it can be raised again for whatever the sanitizers open at the end.
+void limit_descriptors(rlim_t limit) {
+  rlimit now;
+  (void)getrlimit(RLIMIT_NOFILE, &now);
+  now.rlim_cur = limit < now.rlim_max ? limit : now.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &now);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
   ScanRequest request;
+  rlim_t nofile = RLIM_INFINITY;
+  int repeat = 1;
   for (int i = 1; i < argc; i++) {
     const char *equals = strchr(argv[i], '=');
     const long value = equals != nullptr ? strtol(equals + 1, nullptr, 10) : 0;
@@ -113,11 +142,17 @@ int main(int argc, char **argv) {
       request.pgid = static_cast<int32_t>(value);
     } else if (is("--sid=")) {
       request.sid = static_cast<int32_t>(value);
+    } else if (is("--split=")) {
+      request.split_from = static_cast<size_t>(value);
     } else if (is("--nofile=")) {
-      const rlimit limit = {static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
-      if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+      nofile = static_cast<rlim_t>(value);
+    } else if (is("--emfile=")) {
+      refused_pid = static_cast<int32_t>(value);
+    } else if (is("--repeat=")) {
+      repeat = static_cast<int>(value);
     } else if (is("--uid=")) {
-      if (setgid(static_cast<gid_t>(value)) != 0 || setuid(static_cast<uid_t>(value)) != 0) return 2;
+      const auto id = static_cast<uid_t>(value);
+      if (setgid(id) != 0 || setuid(id) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0) return 2;
     } else if (is("--stat")) {
       for (i++; i < argc; i++) print_stat(static_cast<int32_t>(strtol(argv[i], nullptr, 10)));
       return 0;
@@ -126,5 +161,24 @@ int main(int argc, char **argv) {
       request.pids.push_back(static_cast<int32_t>(strtol(argv[i], nullptr, 10)));
     }
   }
-  return print_scan(request);
+
+  const int lowest_free = dup(0);
+  (void)close(lowest_free);
+  ScanTable table;
+  const char *call = "";
+  int error = 0;
+  if (nofile != RLIM_INFINITY) limit_descriptors(nofile);
+  for (; repeat > 0 && error == 0; repeat--) {
+    opened = 0;
+    error = scan(request, &table, &call);
+  }
+  if (nofile != RLIM_INFINITY) limit_descriptors(RLIM_INFINITY);
+  if (dup(0) != lowest_free) return 4;
+  if (error < 0) {
+    printf("{\"errno\": %d, \"syscall\": \"%s\", \"count\": %" PRIu32 "}\n", error, call, table.count);
+    return 0;
+  }
+  ScanTable moved(static_cast<ScanTable &&>(table)); // as an addon hands it on
+  print_table(moved);
+  return table.count == 0 && table.block() == nullptr ? 0 : 3;
 }
