@@ -50,7 +50,7 @@ function checkFacts(facts: unknown, table: ProcessTable): Facts {
 const SECRET_NAME = '[\\w-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|authorization|credential)[\\w-]*';
 /** TOKEN=..., --api-key=..., "Authorization: Bearer ...", https://user:password@... */
 const SECRETS: ReadonlyArray<[RegExp, string]> = [
-  [new RegExp(`(${SECRET_NAME}\\s*[=:]\\s*(?:bearer\\s+|basic\\s+)?)[^\\s'"]+`, 'gi'), '$1***'],
+  [new RegExp(`(${SECRET_NAME}\\s*[=:]\\s*(?:bearer\\s+|basic\\s+)?)[^\\s'";&|]+`, 'gi'), '$1***'],
   [/(:\/\/[^\s/:@]+:)[^\s/@]+@/g, '$1***@'],
 ];
 const SECRET_OPTION = new RegExp(`^--?${SECRET_NAME}$`, 'i');
