@@ -6,6 +6,7 @@
  * Decides nothing: what belongs together is the caller's to select, when to do what is ladder.ts.
  */
 import { constants } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ProcessError } from '../errors.js';
 import { endOf, signalName } from '../signals.js';
 import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport } from '../types.js';
@@ -39,7 +40,7 @@ const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
 
 const DEFAULT_KILL_WAIT_MS = 5000;
 const DEFAULT_UNFORCED_WAIT_MS = 2000;
-const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE } = constants.errno;
+const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOSYS } = constants.errno;
 const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
 
 /**
@@ -51,7 +52,7 @@ const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
  *
  * @returns who ended, and who is left and why; `signal` is null for what ended by itself, and where the kernel does not tell.
  * @throws ProcessError ERR_INVALID_ARGUMENT; ERR_SCAN when a look fails: the first (nothing was signalled), or the last (`report` says what
- *   is known).
+ *   is known); ERR_UNSUPPORTED_PLATFORM before the first signal where there are no pidfds.
  */
 export async function terminate(select: Select, options: TerminateOptions = {}, system: System = linux): Promise<TerminationReport> {
   const { killSignal, graceMs, abort } = terminationSettings(options);
@@ -65,6 +66,8 @@ interface Target {
   info: ProcessInfo;
   /** Absent before the first signal, and while there are too few descriptors. */
   held?: Held | undefined;
+  /** Signals that it is to get as soon as there is a descriptor to send them through. */
+  owed?: readonly number[] | undefined;
   ended: boolean;
   /** Wait status, where the kernel told. */
   status: number | null;
@@ -73,10 +76,15 @@ interface Target {
 
 const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>): Key => `${pid}/${startTicks}`;
 
-/** Descriptors left to the rest of the program (and to the next look) when they have run out. */
+/** Descriptors left to the rest of the program (and to the next look) when they have run out; half of them for turns. */
 const RESERVE = 16;
-/** What is not held sends no news of its end. */
-const UNHELD_POLL_MS = 25;
+const UNHELD_TURN_MS = 5;
+/** A descriptor that was given back is closed on another thread. */
+const SHORTAGE_RETRIES = 20;
+
+const isShortage = (errno: number) => errno === -EMFILE || errno === -ENFILE;
+/** How many of so many descriptors to give back. */
+const roomFrom = (held: number) => Math.min(RESERVE, Math.ceil(held / 2));
 
 class Termination {
   readonly #targets = new Map<Key, Target>();
@@ -87,10 +95,11 @@ class Termination {
   #lookError: unknown;
   #endedKeys: Key[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #poll: NodeJS.Timeout | undefined;
-  /** How many we may hold at once; known when descriptors have run out. */
+  #turn: NodeJS.Timeout | undefined;
+  /** How many we may hold at once, known when descriptors have run out; and those that wait for a turn. */
   #holdLimit = Number.POSITIVE_INFINITY;
   #holding = 0;
+  readonly #unheld = new Set<Target>();
   #settle!: (action: LadderAction & { do: 'settle' }) => void;
   #fail!: (error: unknown) => void;
 
@@ -123,7 +132,7 @@ class Termination {
     } finally {
       abort?.removeEventListener('abort', hurry);
       clearTimeout(this.#timer);
-      clearTimeout(this.#poll);
+      clearTimeout(this.#turn);
       for (const target of this.#targets.values()) this.#letGo(target);
       release();
     }
@@ -192,56 +201,66 @@ class Termination {
     const targets = keys.map((key) => this.#targets.get(key)!);
     for (const target of targets) if (target.held === undefined && !target.ended) this.#takeHold(target);
     for (const target of targets) {
-      if (target.ended) continue;
-      if (target.held === undefined) this.#deliverUnheld(target, signals);
+      if (target.held === undefined) target.owed = signals;
       else this.#deliver(target, target.held, signals);
     }
+    if (this.#unheld.size > 0) this.#serveUnheld();
   }
 
   #takeHold(target: Target): void {
-    if (this.#holding >= this.#holdLimit) return;
-    const held = this.system.hold(target.info, (status) => this.#onEnd(target, status));
+    const held = this.#holding < this.#holdLimit ? this.system.hold(target.info, (status) => this.#onEnd(target, status)) : -EMFILE;
     if (typeof held !== 'number') {
       target.held = held;
       this.#holding++;
-    } else if (held === -EMFILE || held === -ENFILE) {
-      this.#makeRoom();
+      this.#unheld.delete(target);
+    } else if (held === -ENOSYS) {
+      const why = 'processes can not be held: pidfd_open(2) needs Linux 5.3 and a seccomp filter that allows it';
+      this.#fail(new ProcessError('ERR_UNSUPPORTED_PLATFORM', why));
+    } else if (isShortage(held)) {
+      this.#unheld.add(target);
+      if (this.#holdLimit === Number.POSITIVE_INFINITY) this.#makeRoom();
     } else {
+      this.#unheld.delete(target);
       this.#onRefusal(target, held);
     }
   }
 
-  /** Too few descriptors for all: some are given back, and what is not held is held for the moment of a signal only. */
+  /** Too few descriptors for all: some are given back, and those that can not be held take turns. */
   #makeRoom(): void {
     const held = [...this.#targets.values()].filter((target) => target.held !== undefined);
-    const surplus = Math.min(RESERVE, Math.ceil(held.length / 2));
-    for (const target of held.slice(held.length - surplus)) this.#letGo(target);
-    this.#holdLimit = this.#holding;
-    this.#poll ??= setTimeout(() => this.#pollUnheld(), UNHELD_POLL_MS);
-  }
-
-  #deliverUnheld(target: Target, signals: readonly number[]): void {
-    const held = this.system.hold(target.info, () => {});
-    if (typeof held === 'number') {
-      this.#onRefusal(target, held);
-      return;
+    for (const target of held.slice(held.length - roomFrom(held.length))) {
+      this.#letGo(target);
+      this.#unheld.add(target);
     }
-    if (this.#deliver(target, held, signals) === 'gone') this.#onEnd(target, null);
-    held.close();
+    this.#holdLimit = this.#holding;
   }
 
-  #pollUnheld(): void {
-    for (const target of this.#targets.values()) {
-      if (target.held !== undefined || target.ended) continue;
-      if (this.#holding < this.#holdLimit) {
-        this.#takeHold(target);
+  /**
+   * Those that are not held get the signals they are owed, and as no news of their end comes are looked after, a few at a time: a
+   * descriptor that was given back is free only a little later.
+   */
+  #serveUnheld(): void {
+    const owedFirst = [...this.#unheld].sort((left, right) => Number(right.owed !== undefined) - Number(left.owed !== undefined));
+    for (const target of owedFirst.slice(0, RESERVE / 2)) {
+      const { owed } = target;
+      if (this.#holding < this.#holdLimit) this.#takeHold(target);
+      const held = target.held ?? (target.ended ? -ESRCH : this.system.hold(target.info, () => {}));
+      if (typeof held === 'number') {
+        if (isShortage(held)) break;
+        this.#unheld.delete(target);
+        this.#onRefusal(target, held);
         continue;
       }
-      const held = this.system.hold(target.info, () => {});
-      if (typeof held !== 'number') held.close();
-      else if (held === -ESRCH || held === -ESTALE) this.#onEnd(target, null);
+      target.owed = undefined;
+      const gone = owed !== undefined && this.#deliver(target, held, owed) === 'gone';
+      if (target.held !== undefined) continue;
+      held.close();
+      this.#unheld.delete(target);
+      if (gone) this.#onEnd(target, null);
+      else this.#unheld.add(target); // the last in turn
     }
-    this.#poll = setTimeout(() => this.#pollUnheld(), UNHELD_POLL_MS);
+    clearTimeout(this.#turn);
+    if (this.#unheld.size > 0) this.#turn = setTimeout(() => this.#serveUnheld(), UNHELD_TURN_MS);
   }
 
   /** 'gone': it has ended; the news, with the status, comes to those who hold it. */
@@ -339,9 +358,11 @@ export async function terminateListed(
   const release = system.keepAlive();
   try {
     const results: ListedResult[] = [];
+    let signalled = false;
     while (results.length < targets.length) {
-      const round = new ListedRound(targets.slice(results.length), options, system);
-      results.push(...(await round.run()));
+      const round = await new ListedRound(targets.slice(results.length), options, system).run(signalled);
+      signalled ||= round.some(({ signal }) => signal !== null);
+      results.push(...round);
     }
     return results;
   } finally {
@@ -369,41 +390,48 @@ class ListedRound {
     this.#all = targets.map((process) => ({ process, outcome: 'survived', signal: null, stopped: false, ended: false, done: false }));
   }
 
-  /** Results of the first so many that could be held together; at least one. */
-  async run(): Promise<ListedResult[]> {
-    const taken = this.#all.slice(0, this.#holdAll());
+  /**
+   * Results of the first so many that could be held together; at least one.
+   * @param signalled somebody was, in an earlier round: a failing look is then an outcome, so that what was done is not lost.
+   */
+  async run(signalled: boolean): Promise<ListedResult[]> {
     try {
-      if (this.#left().length > 0) await this.#recheck(await this.#lookAgain());
-      this.#signalAll(SIGTERM);
-      await this.#untilEnded(this.options.graceMs);
-      if (this.#left().length > 0) {
-        // Unknown means no signal: those left have then survived.
-        const fresh = await this.#lookAgain().catch(() => undefined);
-        if (fresh !== undefined) {
-          await this.#recheck(fresh);
-          this.#signalAll(SIGKILL);
-        }
-        await this.#untilEnded(this.options.killWaitMs);
-      }
+      const taken = this.#all.slice(0, await this.#holdAll());
+      const asked = await this.#signalLeft(SIGTERM, signalled);
+      if (asked) await this.#untilEnded(this.options.graceMs);
+      if (asked && (await this.#signalLeft(SIGKILL, true))) await this.#untilEnded(this.options.killWaitMs);
       return taken.map(({ process, outcome, signal }) => ({ process, outcome, signal }));
     } finally {
       for (const { held } of this.#all) held?.close();
     }
   }
 
-  /** Takes hold of as many as descriptors allow; returns how many this round is about. */
-  #holdAll(): number {
-    for (const [index, target] of this.#all.entries()) {
-      const held = this.system.hold(target.process, () => {
-        target.ended = true;
-        this.#onEnd();
-      });
-      if (typeof held !== 'number') target.held = held;
-      // Its turn comes when descriptors are free again; when there was not even one, it is left alone.
-      else if (held === -EMFILE || held === -ENFILE) return Math.max(1, index);
-      else this.#refuse(target, held);
+  /** Takes hold of as many as descriptors allow; returns how many this round is about. Without a single one the first is left alone. */
+  async #holdAll(): Promise<number> {
+    for (let retry = 0; retry <= SHORTAGE_RETRIES; retry++) {
+      for (const [index, target] of this.#all.entries()) {
+        const held = this.system.hold(target.process, () => {
+          target.ended = true;
+          this.#onEnd();
+        });
+        if (typeof held !== 'number') target.held = held;
+        else if (!isShortage(held)) this.#refuse(target, held);
+        else if (index === 0) break;
+        else return this.#makeRoom(index);
+        if (index === this.#all.length - 1) return this.#all.length;
+      }
+      await delay(UNHELD_TURN_MS);
     }
-    return this.#all.length;
+    return 1;
+  }
+
+  #makeRoom(count: number): number {
+    const kept = Math.max(1, count - roomFrom(count));
+    for (const target of this.#all.slice(kept)) {
+      target.held?.close();
+      delete target.held;
+    }
+    return kept;
   }
 
   #left(): Listed[] {
@@ -413,9 +441,19 @@ class ListedRound {
     return this.#all.filter(({ held, done }) => held !== undefined && !done);
   }
 
-  #lookAgain(): Promise<ProcessTable> {
+  /** Those left as they are now. Unknown means no signal: undefined, where the caller can go on with that. */
+  async #lookAgain(optional: boolean): Promise<ProcessTable | undefined> {
     const left = this.#left();
-    return this.system.scan({ pids: left.map(({ process }) => process.pid), fields: fieldsOf(left) });
+    for (let retry = 0; ; retry++) {
+      try {
+        return await this.system.scan({ pids: left.map(({ process }) => process.pid), fields: fieldsOf(left) });
+      } catch (error) {
+        const shortage = error instanceof ProcessError && (error.code === 'EMFILE' || error.code === 'ENFILE');
+        if (shortage && retry < SHORTAGE_RETRIES) await delay(UNHELD_TURN_MS);
+        else if (optional) return undefined;
+        else throw error;
+      }
+    }
   }
 
   async #recheck(table: ProcessTable): Promise<void> {
@@ -423,15 +461,20 @@ class ListedRound {
     await Promise.all(
       this.#left().map(async (target) => {
         const fresh = table.find(target.process);
-        // Held since before the look, so a row that is missing or another's means that it has ended.
-        if (fresh === undefined) target.ended = true;
+        // Held since before the look, so a row that is missing, another's or a zombie's means that it has ended.
+        if (fresh === undefined || !table.isLive(fresh.pid)) target.ended = true;
         else if (await recheck(fresh)) target.stopped = fresh.state === 'T' || fresh.state === 't';
         else this.#finish(target, 'changed');
       }),
     );
   }
 
-  #signalAll(signal: number): void {
+  /** Looks, asks the caller, and signals those left. False: there was no look, and no signal. */
+  async #signalLeft(signal: number, optional: boolean): Promise<boolean> {
+    if (this.#left().length === 0) return true;
+    const fresh = await this.#lookAgain(optional);
+    if (fresh === undefined) return false;
+    await this.#recheck(fresh);
     for (const target of this.#left()) {
       const result = target.held!.signal(signal);
       if (result < 0) {
@@ -441,6 +484,7 @@ class ListedRound {
       target.signal = signalName(signal);
       if (signal !== SIGKILL && target.stopped) target.held!.signal(SIGCONT);
     }
+    return true;
   }
 
   #refuse(target: Listed, errno: number): void {
