@@ -1,0 +1,51 @@
+/** Somebody kills the keeper: the tree is ended all the same, by session, descent and mark. */
+import { expect, it } from 'vitest';
+import { run } from '../../src/process/run.js';
+import { spawn } from '../../src/process/spawn.js';
+import { keepTidy, readyPids } from '../fixtures/process-ready.js';
+import { eventually } from '../helpers/eventually.js';
+import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
+
+/** The keeper of a child is its parent. */
+function killKeeper(pid: number): void {
+  const keeper = readStat(pid)?.ppid ?? 0;
+  expect(readStat(keeper)?.name).toBe('corral-keeper');
+  process.kill(keeper, 'SIGKILL');
+}
+
+const sleepers = () => allProcesses().filter(({ name, state }) => name === 'sleep' && state !== 'Z');
+
+it('whoever was in the tree is gone, members with sessions of their own too', async () => {
+  const script = 'sleep 300 & a=$!; setsid sh -c "trap \\"\\" TERM; sleep 300; sleep 300" & echo READY $a $!; wait';
+  const child = keepTidy(await spawn('sh', ['-c', script], { forceKillAfterDelay: 200 }));
+  const pids = [child.pid, ...(await readyPids(child))];
+  await eventually(() => sleepers().length === 2, 5000, 'the tree is complete');
+  killKeeper(child.pid);
+  expect(await child.empty).toMatchObject({ survivors: [], proof: 'scan' });
+  expect(pids.filter((pid) => isAlive(pid))).toEqual([]);
+  expect(sleepers()).toEqual([]);
+  expect(await child.exited).toMatchObject({ exitCode: null, signal: null });
+  expect((await child.stop()).survivors).toEqual([]);
+});
+
+it('during a stop() that waits: the stop still ends with nothing left', async () => {
+  const child = keepTidy(await spawn('sh', ['-c', '(trap "" TERM; echo READY; while :; do sleep 1; done)'], { forceKillAfterDelay: 500 }));
+  await readyPids(child);
+  const stop = child.stop();
+  await eventually(() => readStat(child.pid) === undefined || readStat(child.pid)?.state === 'Z', 5000, 'the leader has ended');
+  for (const { pid, name } of allProcesses()) if (name === 'corral-keeper') process.kill(pid, 'SIGKILL');
+  expect((await stop).survivors).toEqual([]);
+  expect(sleepers()).toEqual([]);
+});
+
+it('run() says so', async () => {
+  const error = run('sh', ['-c', 'kill -KILL $PPID; sleep 300']).catch((caught) => caught);
+  expect(await error).toMatchObject({
+    name: 'RunError',
+    code: 'ERR_KEEPER_LOST',
+    shortMessage: expect.stringContaining('Command lost its keeper, which somebody killed, and was ended: sh -c'),
+    exitCode: null,
+    signal: null,
+    failed: true,
+  });
+});
