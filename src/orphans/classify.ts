@@ -19,6 +19,7 @@ import {
   describeAge,
   describeProcess,
   exeName,
+  isNamed,
   isZombie,
   programName,
   requirementHolds,
@@ -66,7 +67,7 @@ export function judgeAgain(table: ProcessTable, process: ProcessInfo, policy: Or
  */
 export function candidates(table: ProcessTable & Partial<NamedRows>, policy: OrphanPolicy): Iterable<ProcessInfo> {
   if (policy.rules.some((rule) => rule.names === undefined)) return table;
-  const names = new Set(policy.rules.flatMap((rule) => rule.names ?? []));
+  const names = new Set(policy.rules.flatMap((rule) => rule.names ?? []).map((name) => name.slice(0, 15)));
   return table.named?.(names) ?? rowsNamed(table, names);
 }
 
@@ -139,7 +140,7 @@ class Judge {
   private fitOf(process: ProcessInfo): Fit | undefined {
     let young: Fit | undefined;
     for (const rule of this.policy.rules) {
-      if (rule.names !== undefined && (process.name === undefined || !rule.names.includes(process.name))) continue;
+      if (rule.names !== undefined && !isNamed(process, rule.names)) continue;
       const fit = this.fit(rule, process);
       if (typeof fit === 'string') continue;
       if (fit.isOldEnough) return fit;
@@ -149,7 +150,7 @@ class Judge {
   }
 
   private whyNot(rule: OrphanRule, process: ProcessInfo): string {
-    if (rule.names !== undefined && (process.name === undefined || !rule.names.includes(process.name))) {
+    if (rule.names !== undefined && !isNamed(process, rule.names)) {
       return `its name, ${process.name ?? 'not known'}, is not ${rule.names.join(' or ')}`;
     }
     const fit = this.fit(rule, process);

@@ -22,7 +22,7 @@ export interface LoadConfigOptions {
 }
 
 /** Reads and merges everything. Precedence: flags > CORRAL_* > user file > project file > .moai/config.json > defaults. */
-export function loadConfig({ cwd = process.cwd(), env = process.env, flags = {} }: LoadConfigOptions = {}): CleanupConfig {
+export function loadConfig({ cwd = currentDirectory(), env = process.env, flags = {} }: LoadConfigOptions = {}): CleanupConfig {
   const projectRoot = findProjectRoot(cwd, env);
   return mergeLayers(
     [
@@ -65,6 +65,15 @@ function readLayer(kind: Layer['kind'], file: string): Layer {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind, origin: file };
     return { kind, origin: file, problem: error instanceof SyntaxError ? `expected JSON: ${message}` : message };
+  }
+}
+
+/** '/' when ours has been removed: a project that is gone configures nothing. */
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
   }
 }
 

@@ -9,11 +9,13 @@ const INTERPRETER =
 /** Options of interpreters whose value is the next argument. */
 const VALUED_OPTION =
   /^(?:-r|--require|--import|--loader|--experimental-loader|-C|--conditions|--env-file|-W|-X|-o|\+o|-O|\+O|--rcfile|--init-file)$/;
-/** With these there is no script: the program text is an argument. */
-const INLINE_PROGRAM = /^(?:-e|-p|-pe|--eval|--print|-[a-z]*c)$/;
+const SHELL = /^(?:ba|da|z|k|fi)?sh$/;
+/** With these there is no script: the program text is an argument. To a shell, -e means something else. */
+const INLINE_PROGRAM = /^(?:-e|-p|-pe|--eval|--print|-[A-Za-z]*c)$/;
+const INLINE_SHELL_PROGRAM = /^-[A-Za-z]*c$/;
 const RUNNER_WORD = /^(?:run|x|task)$/;
 const SCRIPT_SUFFIX = /\.(?:[mc]?[jt]s|py|pyz|rb|pl|sh)$/;
-const PACKAGE = /\/node_modules\/((?:@[^/]+\/)?[^/.][^/]*)\//g;
+const PACKAGE = /.*\/node_modules\/((?:@[^/]+\/)?[^/.][^/]*)\//;
 
 export function basename(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
@@ -33,12 +35,13 @@ export function exeName(process: ProcessInfo): string | undefined {
 export function scriptOperand(process: ProcessInfo): string | undefined {
   const args = process.args;
   if (args === undefined || args.length < 2) return undefined;
-  if (![process.name, programName(process), exeName(process)].some((name) => name !== undefined && INTERPRETER.test(name)))
-    return undefined;
+  const interpreter = [programName(process), exeName(process), process.name].find((name) => name !== undefined && INTERPRETER.test(name));
+  if (interpreter === undefined) return undefined;
+  const inline = SHELL.test(interpreter) ? INLINE_SHELL_PROGRAM : INLINE_PROGRAM;
   for (let at = 1; at < args.length; at++) {
     const arg = args[at] as string;
     if (arg === '-m') return args[at + 1];
-    if (INLINE_PROGRAM.test(arg)) return undefined;
+    if (inline.test(arg)) return undefined;
     if (VALUED_OPTION.test(arg)) at++;
     else if (!arg.startsWith('-') && !arg.startsWith('+') && !(at === 1 && RUNNER_WORD.test(arg))) return arg;
   }
@@ -61,7 +64,8 @@ export function namesOf(process: ProcessInfo): Set<string> {
     // python -m alembic.config
     if (process.args?.includes('-m')) names.add(name.split('.')[0] as string);
     // Of a script only: agents bring a ripgrep of their own in their package.
-    for (const [, packageName] of script.matchAll(PACKAGE)) names.add(packageName as string);
+    const packageName = PACKAGE.exec(script)?.[1];
+    if (packageName !== undefined) names.add(packageName);
   }
   return names;
 }
@@ -71,7 +75,7 @@ export function isUnknownProgram(process: ProcessInfo): boolean {
   return (
     process.args === undefined &&
     !isZombie(process) &&
-    (process.name === undefined || (INTERPRETER.test(process.name) && !/sh$/.test(process.name)))
+    (process.name === undefined || (INTERPRETER.test(process.name) && !SHELL.test(process.name)))
   );
 }
 
@@ -104,7 +108,9 @@ export function isLeaderDead(process: ProcessInfo, table: ProcessTable): boolean
   if (process.sid === undefined || process.sid <= 0) return undefined;
   if (process.sid === process.pid) return false;
   const leader = table.get(process.sid);
-  return leader === undefined || leader.state === 'Z' || leader.startTicks > process.startTicks;
+  // Where not even init is shown (hidepid), a leader that is not shown may be another user's.
+  if (leader === undefined) return table.get(1) === undefined ? undefined : true;
+  return leader.name === undefined ? undefined : isZombie(leader) || leader.startTicks > process.startTicks;
 }
 
 /** The ids of policy.ts REQUIREMENTS. undefined (also for an unknown id): not known, so the rule does not fire. */
@@ -123,6 +129,11 @@ export function requirementHolds(id: string, process: ProcessInfo, table: Proces
   }
 }
 
+/** Whether the kernel's name of a process is one of these: it keeps the first 15 characters (TASK_COMM_LEN). */
+export function isNamed({ name }: ProcessInfo, names: readonly string[]): boolean {
+  return name !== undefined && names.some((wanted) => wanted === name || (wanted.length > 15 && wanted.slice(0, 15) === name));
+}
+
 /** 'pid (name)' for people. */
 export function describeProcess(process: ProcessInfo | undefined, pid: number): string {
   return process?.name === undefined ? String(pid) : `${pid} (${process.name})`;
@@ -130,7 +141,7 @@ export function describeProcess(process: ProcessInfo | undefined, pid: number): 
 
 /** "12.3 s", "7 min", "3 h 20 min". */
 export function describeAge(seconds: number): string {
-  if (seconds < 600) return `${Number(seconds.toFixed(seconds < 10 ? 2 : 1))} s`;
+  if (seconds < 600) return `${Number(seconds.toFixed(2))} s`;
   const minutes = Math.floor(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

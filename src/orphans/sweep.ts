@@ -59,12 +59,13 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
   const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
-  if (dryRun) return run.judgeOnly(await look(policy, { env, minAgeSeconds: config.minAgeSeconds, session: options.session }));
+  const lookAround = () => look(policy, { env, session: options.session });
+  if (dryRun) return run.judgeOnly(await lookAround());
 
   const lock = run.lock(env);
   if (lock === 'locked') return run.report({ skipped: 'locked' });
   try {
-    await run.cleanUp(await look(policy, { env, minAgeSeconds: config.minAgeSeconds, session: options.session }));
+    await run.cleanUp(await lookAround());
     return await run.record(env, options.event);
   } finally {
     lock?.release();

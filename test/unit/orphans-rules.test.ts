@@ -175,6 +175,13 @@ describe('a class of one’s own', () => {
 
   it.each<[string, Partial<OrphanRule>, Partial<Row>, string | undefined]>([
     ['by name', { names: ['mytool'] }, {}, 'mine long_running'],
+    [
+      'by a name of more than 15 characters',
+      { names: ['my-very-long-tool'] },
+      { name: 'my-very-long-to', args: ['my-very-long-tool'] },
+      'mine long_running',
+    ],
+    ['by one that begins the same', { names: ['my-very-long-tool'] }, { name: 'my-very-long-to', args: ['my-very-long-toad'] }, undefined],
     ['by name and command line', { names: ['mytool'], match: new BoundedPattern('ser.e') }, {}, 'mine long_running'],
     ['by name and another command line', { names: ['mytool'], match: new BoundedPattern('build') }, {}, undefined],
     ['by command line alone', { match: new BoundedPattern('^mytool serve$') }, {}, 'mine long_running'],
