@@ -1,6 +1,6 @@
 /**
  * Bundles the two programs into one CommonJS file each, after tsc: dist/hook.cjs and dist/cli.cjs, which dist/corral.cjs chooses from.
- * Loading forty modules costs more than everything a short command does. Not minified: people read them in stack traces.
+ * Loading forty modules costs more than everything a short command does.
  */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -9,19 +9,26 @@ import { projectRoot } from './lib/command.mjs';
 
 const dist = (name) => path.join(projectRoot, 'dist', name);
 
-await build({
-  entryPoints: { hook: dist('hook/main.js'), cli: dist('cli/main.js') },
-  outdir: dist(''),
-  outExtension: { '.js': '.cjs' },
+const common = {
   bundle: true,
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // CommonJS has no import.meta.url. native.ts finds the package from it, which dist/hook.cjs lies as deep in as dist/native.js.
+  // CommonJS has no import.meta.url. native.ts finds the package from it, which a bundle in dist/ lies as deep in as dist/native.js.
   define: { 'import.meta.url': 'moduleUrl' },
   banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
   charset: 'utf8',
   logLevel: 'warning',
+};
+await build({ ...common, entryPoints: [dist('cli/main.js')], outfile: dist('cli.cjs') });
+// Half the bytes are half the time to parse; names stay, for the stack traces.
+await build({
+  ...common,
+  entryPoints: [dist('hook/main.js')],
+  outfile: dist('hook.cjs'),
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 140,
 });
 
 // The bundles are all that runs of these.

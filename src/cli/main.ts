@@ -24,6 +24,8 @@ async function main(argv: readonly string[]): Promise<void> {
       status = await action(...args);
     };
   const program = createProgram(act);
+  // `corral ps | head` ends our reader; there is nobody left to tell.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const usageStatus = argv[0] === 'run' ? EXIT_OWN_ERROR : EXIT_USAGE;
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -59,7 +59,11 @@ export function commandText(process: ProcessInfo): string {
   // A program that has written a title over its arguments leaves one text and the rest empty.
   const last = process.args?.findLastIndex((arg) => arg !== '') ?? -1;
   if (process.args !== undefined && last === 0) return printable(process.args[0] as string);
-  if (process.args !== undefined && last > 0) return process.args.slice(0, last + 1).map(quoteArg).join(' ');
+  if (process.args !== undefined && last > 0)
+    return process.args
+      .slice(0, last + 1)
+      .map(quoteArg)
+      .join(' ');
   return `[${process.name ?? '?'}]`;
 }
 

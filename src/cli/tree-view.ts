@@ -1,6 +1,9 @@
 /** Draws processes as a tree. Pure: gets a table, returns rows. */
 import type { ProcessInfo, ProcessTable } from '../types.js';
 
+/** A table whose rows may say that they are threads of the kernel. */
+type Table = ProcessTable & Iterable<ProcessInfo & { kernelThread?: boolean }>;
+
 export interface TreeRow {
   process: ProcessInfo;
   /** Branches to the left of the name. */
@@ -10,15 +13,18 @@ export interface TreeRow {
   mark: 'session' | 'group' | undefined;
 }
 
-/** Rows of the tree below `root`, or of all processes whose parent is not in the table. Parents before children. */
-export function treeRows(table: ProcessTable, root?: number): TreeRow[] {
+/** Rows of the tree below `root`, or of everything but threads of the kernel. Parents before children. */
+export function treeRows(table: Table, root?: number): TreeRow[] {
   const rows: TreeRow[] = [];
   const seen = new Set<number>();
   // A stack instead of recursion: nothing limits how deep processes nest.
   const open: Array<{ process: ProcessInfo; indent: string; branch: string; depth: number }> = [];
   const begin = (process: ProcessInfo) => open.push({ process, indent: '', branch: '', depth: 0 });
   if (root === undefined) {
-    for (const process of [...table].reverse()) if (process.ppid === undefined || table.get(process.ppid) === undefined) begin(process);
+    for (const process of [...table].reverse()) {
+      const isRoot = process.ppid === undefined || table.get(process.ppid) === undefined;
+      if (isRoot && process.kernelThread !== true) begin(process);
+    }
   } else {
     const process = table.get(root);
     if (process !== undefined) begin(process);
@@ -45,7 +51,7 @@ export function treeRows(table: ProcessTable, root?: number): TreeRow[] {
 
 const LAST = '└─ ';
 
-function markOf(process: ProcessInfo, table: ProcessTable): TreeRow['mark'] {
+function markOf(process: ProcessInfo, table: Table): TreeRow['mark'] {
   const parent = process.ppid === undefined ? undefined : table.get(process.ppid);
   const isOther = (id: number | undefined, parentsId: number | undefined) =>
     id !== undefined && (parent === undefined ? id === process.pid : id !== parentsId);
@@ -58,7 +64,7 @@ export interface TreeNode extends ProcessInfo {
 }
 
 /** The same as nested objects. */
-export function treeNodes(table: ProcessTable, root?: number): TreeNode[] {
+export function treeNodes(table: Table, root?: number): TreeNode[] {
   const path: TreeNode[] = [];
   const roots: TreeNode[] = [];
   for (const { process, depth } of treeRows(table, root)) {

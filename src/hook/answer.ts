@@ -5,8 +5,9 @@
 import { writeSync } from 'node:fs';
 import type { NativeAddon } from '../native.js';
 
-/** How long the exit itself may take once the answer is out. */
-const EXIT_GRACE_MS = 500;
+/** How long writing the answer may take: a reader that does not read must not hold the host up. */
+const WRITE_MS = 500;
+const RETRY_MS = 5;
 
 export class Answer {
   #given = false;
@@ -20,25 +21,31 @@ export class Answer {
    */
   promise(addon: NativeAddon, remainingMs: number, fallback: string, exitCode: number): void {
     if (this.#given) return;
-    this.#addon = addon;
     addon.watchdogArm(Math.max(1, Math.round(remainingMs)), this.fd, fallback, exitCode);
+    this.#addon = addon;
   }
 
-  /** Gives the answer, unless one was given. Returns when it is written. */
+  /** Gives the answer and ends the process. */
   give(text: string, exitCode: number): void {
     if (this.#given) return;
     this.#given = true;
-    // False = too late: the watchdog is writing its own answer and ends the process. There is nothing left to do here.
-    if (this.#addon !== undefined && !this.#addon.watchdogDisarm()) pause(EXIT_GRACE_MS);
-    else {
-      // A reader that does not read, or a thread stuck in /proc that the exit waits for, must not hold the host up either.
-      this.#addon?.watchdogArm(EXIT_GRACE_MS, this.fd, '', exitCode);
+    const addon = this.#addon;
+    if (addon === undefined) {
       writeAll(this.fd, text);
+      process.exit(exitCode);
     }
+    // False = too late: the watchdog has the word, and ends the process.
+    if (addon.watchdogDisarm()) {
+      addon.watchdogArm(WRITE_MS, this.fd, '', exitCode);
+      writeAll(this.fd, text);
+      // Not process.exit: that waits for every thread, one that sits in read(2) or in /proc included, and takes the whole heap down first.
+      addon.watchdogArm(0, this.fd, '', exitCode);
+    }
+    pause(WRITE_MS);
   }
 }
 
-/** Writes everything, also to a pipe that somebody set non-blocking. A reader that has gone is no error of ours. */
+/** Writes everything, also to a pipe that somebody made non-blocking. A reader that has gone is no error of ours. */
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   let written = 0;
@@ -47,7 +54,7 @@ function writeAll(fd: number, text: string): void {
       written += writeSync(fd, bytes, written);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-      pause(5);
+      pause(RETRY_MS);
     }
   }
 }

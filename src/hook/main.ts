@@ -39,7 +39,7 @@ const answer = new Answer(STDOUT);
 async function main(args: readonly string[]): Promise<void> {
   const options = parseHookOptions(args);
   if (typeof options === 'string') return fail(`called wrongly: ${options}`);
-  if (options.help) return finish(HOOK_HELP, 0);
+  if (options.help) return answer.give(HOOK_HELP, 0);
   if (options.host === 'claude') run.host = claude;
   if (options.timeoutMs !== undefined) run.timeoutMs = options.timeoutMs;
 
@@ -74,7 +74,7 @@ async function main(args: readonly string[]): Promise<void> {
     notifyThreshold: config.notifyThreshold,
     warnings: input.kind === 'garbage' ? [`stdin: ${input.problem}`] : [],
   };
-  finish(run.host.render(hookReport(report, facts)), exitCode(report.success));
+  answer.give(run.host.render(hookReport(report, facts)), exitCode(report.success));
 }
 
 /** Names what comes next, and has the watchdog say so if it never ends. */
@@ -89,12 +89,7 @@ function now(doing: string): void {
 }
 
 function fail(problem: string): void {
-  finish(run.host.render(hookFailure(problem, run.graceful, moment())), exitCode(false));
-}
-
-function finish(text: string, status: number): void {
-  answer.give(text, status);
-  process.exit(status);
+  answer.give(run.host.render(hookFailure(problem, run.graceful, moment())), exitCode(false));
 }
 
 function exitCode(success: boolean): number {

@@ -1,10 +1,11 @@
 /**
- * What the host says on stdin: the first complete JSON value, or why there is none.
- * Never waits for the end of the stream (hosts have kept that pipe open for hours) and never blocks a thread on it:
- * a read stuck in libuv's pool would also hold up the exit of the process.
+ * What the host says on stdin: the first complete JSON value, or why there is none. Never waits for the end of the stream: hosts have
+ * kept that pipe open for hours.
  */
-import { fstatSync, readSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { fstatSync, read, readSync } from 'node:fs';
+
+const CHUNK_BYTES = 65_536;
+const RETRY_MS = 5;
 
 export type HookInput =
   /** A terminal, a closed or empty stream, or nothing within the time: a person, or a host that sends no event. */
@@ -94,26 +95,37 @@ function parse(bytes: Buffer): HookInput {
 
 /**
  * Reads the host's event.
+ *
+ * A pipe or socket is read on a thread of libuv's pool, which stays in read(2) for ever when the host never writes: whoever
+ * calls this must end the process without waiting for that thread. node:net would wait in the event loop instead, and
+ * costs a hook that runs at every session start more time than everything else it does for itself.
  * @param waitMs how long a pipe or socket may take; a file is read at once, a terminal or other device not at all.
  */
 export function readHookInput(fd: number, waitMs: number, maxBytes: number): Promise<HookInput> {
-  let kind: 'stream' | 'file' | 'other';
+  const collector = new InputCollector(maxBytes);
+  switch (kindOf(fd)) {
+    case 'stream':
+      return readStream(fd, waitMs, collector);
+    case 'file':
+      return Promise.resolve(readFile(fd, collector));
+    default:
+      return Promise.resolve({ kind: 'none' });
+  }
+}
+
+function kindOf(fd: number): 'stream' | 'file' | 'other' {
   try {
     const stat = fstatSync(fd);
-    kind = stat.isFIFO() || stat.isSocket() ? 'stream' : stat.isFile() ? 'file' : 'other';
+    return stat.isFIFO() || stat.isSocket() ? 'stream' : stat.isFile() ? 'file' : 'other';
   } catch {
-    kind = 'other';
+    return 'other';
   }
-  const collector = new InputCollector(maxBytes);
-  if (kind === 'file') return Promise.resolve(readFile(fd, collector));
-  if (kind === 'other') return Promise.resolve({ kind: 'none' });
-  return readStream(fd, waitMs, collector);
 }
 
 function readFile(fd: number, collector: InputCollector): HookInput {
   try {
     for (;;) {
-      const buffer = Buffer.allocUnsafe(65536);
+      const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
       const count = readSync(fd, buffer);
       const input = count > 0 ? collector.push(buffer.subarray(0, count)) : collector.finish('at the end of the file');
       if (input !== undefined) return input;
@@ -125,27 +137,25 @@ function readFile(fd: number, collector: InputCollector): HookInput {
 
 function readStream(fd: number, waitMs: number, collector: InputCollector): Promise<HookInput> {
   return new Promise((resolve) => {
-    let socket: Socket;
-    try {
-      socket = new Socket({ fd, readable: true, writable: false });
-    } catch {
-      resolve({ kind: 'none' });
-      return;
-    }
+    // A process that was not scheduled for so long may have the event waiting: the poll before setImmediate still delivers it.
+    const timer = setTimeout(() => setImmediate(() => settle(collector.finish(`after ${waitMs} ms`))), waitMs);
     const settle = (input: HookInput) => {
       clearTimeout(timer);
-      // Not destroyed: closing the descriptor would give a host that still writes an EPIPE before our answer.
-      socket.pause();
-      socket.unref();
       resolve(input);
     };
-    // A process that was not scheduled for so long may have the event waiting: the poll before setImmediate still reads it.
-    const timer = setTimeout(() => setImmediate(() => settle(collector.finish(`after ${waitMs} ms`))), waitMs);
-    socket.on('data', (chunk: Buffer) => {
-      const input = collector.push(chunk);
-      if (input !== undefined) settle(input);
-    });
-    socket.on('end', () => settle(collector.finish('at the end of the input')));
-    socket.on('error', () => settle(collector.finish('at a read error')));
+    const next = () => {
+      const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+      read(fd, buffer, 0, CHUNK_BYTES, null, (error, count) => {
+        if (error?.code === 'EAGAIN') {
+          // Somebody made it non-blocking, so there is nothing to wait on.
+          setTimeout(next, RETRY_MS);
+          return;
+        }
+        const input = error || count === 0 ? collector.finish('at the end of the input') : collector.push(buffer.subarray(0, count));
+        if (input === undefined) next();
+        else settle(input);
+      });
+    };
+    next();
   });
 }

@@ -32,6 +32,15 @@ describe('a tree', () => {
     expect(draw(table)).toEqual(['1 session', '├─ 10 session', '│  ├─ 11', '│  ├─ 12 group', '│  │  └─ 13', '│  └─ 14 session', '└─ 20']);
   });
 
+  it('leaves out the threads of the kernel', () => {
+    const rows = [
+      { pid: 1, ppid: 0, startTicks: 1n, bootId: 'b' },
+      { pid: 2, ppid: 0, startTicks: 1n, bootId: 'b', kernelThread: true },
+      { pid: 3, ppid: 2, startTicks: 1n, bootId: 'b', kernelThread: true },
+    ];
+    expect(draw(ProcessTable.from(rows, { nowTicks: 10n, nowMs: 0 }))).toEqual(['1']);
+  });
+
   it('is empty for a pid that is not there', () => {
     expect(draw(table, 99)).toEqual([]);
   });

@@ -173,6 +173,7 @@ describe('hosts', () => {
       sessionId: 's',
       cwd: '/p',
     });
+    expect(manual.event({ hook_event_name: 'Stop' })).toEqual({ name: 'Stop' });
     expect(claude.event({ hook_event_name: 'SessionEnd', reason: 'other', session_id: 5, cwd: null })).toEqual({
       name: 'SessionEnd',
       cause: 'other',

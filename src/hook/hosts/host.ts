@@ -6,8 +6,21 @@ export interface HookHost {
   readonly id: string;
   /** Whether a JSON object on stdin is an event of this host. */
   recognises(input: Record<string, unknown>): boolean;
-  /** Fields that are missing or of a wrong type are left out: an event that is half understood is still answered. */
   event(input: Record<string, unknown>): HookEvent;
   /** Exactly one JSON object, ended by a newline. */
   render(answer: HookReport | HookFailure): string;
+}
+
+/**
+ * The fields of an event that several hosts call by the same names. What is missing or of a wrong type is left out: an event that is half
+ * understood is still answered.
+ */
+export function commonEvent(input: Record<string, unknown>): HookEvent {
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+  return {
+    name: text(input.hook_event_name),
+    cause: text(input.source) ?? text(input.reason),
+    sessionId: text(input.session_id),
+    cwd: text(input.cwd),
+  };
 }

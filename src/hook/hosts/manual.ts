@@ -1,9 +1,10 @@
 /** No host: somebody runs the hook by hand, or from a script. The report itself, for reading. */
-import type { HookHost } from './host.js';
+import { commonEvent, type HookHost } from './host.js';
 
 export const manual: HookHost = {
   id: 'none',
   recognises: () => true,
-  event: (input) => (typeof input.cwd === 'string' && input.cwd !== '' ? { cwd: input.cwd } : {}),
+  // Somebody may well pass an event on: what it allows counts here, too.
+  event: commonEvent,
   render: (answer) => `${JSON.stringify(answer, null, 2)}\n`,
 };
