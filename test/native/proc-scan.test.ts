@@ -408,30 +408,33 @@ describe('failures', () => {
 describe('processes that change while we look', () => {
   const outcome = (...args: string[]) => execFileSync(race, args, { encoding: 'utf8' }).trim();
 
-  test('gone between stat and cmdline: arguments unknown', () => {
-    expect(outcome()).toBe(`rows 1\nargs 0 unread ${FIELD_ARGS}`);
+  const witness = 'witness whole unread 0';
+
+  test('gone before its arguments are read: they are unknown', () => {
+    expect(outcome('cmdline')).toBe(`victim 0 unread ${FIELD_ARGS | FIELD_ENV}\n${witness}`);
   });
 
-  test('gone, and time has passed: no row', () => {
-    expect(outcome('--tick')).toBe('rows 0');
+  test('gone after its arguments were read: no row when time has passed, and the strings of the next are its own', () => {
+    expect(outcome('environ')).toBe(`victim whole unread ${FIELD_ENV}\n${witness}`);
+    expect(outcome('--tick', 'environ')).toBe(witness);
   });
 
   test('replaced by another process under the same pid, and time has passed: no row with the arguments of a stranger', (context) => {
     requireRoot(context, 'to choose the pid of a new process');
-    expect(outcome('--tick', '--recycle')).toBe('rows 0');
+    expect(outcome('--tick', '--recycle', 'cmdline')).toBe(witness);
   });
 
   test.each([
-    ['reaped while stat was read: group and session -1', 'PID (a) R 1 -1 -1 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 5 0 0 \n', 'rows 0'],
-    ['state X', 'PID (a) X 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 5 0 0 \n', 'rows 0'],
-    ['a stat we do not understand: there, but unknown', 'something else\n', `rows 1\nargs 10 unread ${FIELD_STAT}`],
+    ['reaped while stat was read: group and session -1', 'PID (a) R 1 -1 -1 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 5 0 0 \n', ''],
+    ['state X', 'PID (a) X 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 5 0 0 \n', ''],
+    ['a stat we do not understand: there, but unknown', 'something else\n', `victim whole unread ${FIELD_STAT}\n`],
     [
       'the stat of another pid: there, but unknown',
       '1 (a) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 0 0 5 0 0 \n',
-      `rows 1\nargs 10 unread ${FIELD_STAT}`,
+      `victim whole unread ${FIELD_STAT}\n`,
     ],
   ])('%s', (_, stat, expected) => {
-    expect(outcome('--stat', stat).replace(/args \d+/, 'args 10')).toBe(expected);
+    expect(outcome('--stat', stat)).toBe(expected + witness);
   });
 
   test('coming and going: what is listed is whole', async () => {

@@ -1,12 +1,14 @@
-// A process ends, and its pid goes to another one, exactly between the reads of a scan: what a test can not arrange
-// from outside. The linker puts our versions of openat and clock_gettime in the way (--wrap), so the moment is chosen,
-// not waited for.
+// What may happen to a process in the middle of a scan, and can not be arranged from outside: it ends, its pid goes to
+// another process, its stat says something strange. The linker puts our versions of openat, read and clock_gettime in
+// the way (--wrap), so the moment is chosen and not waited for.
 //
-//   scan_race [--tick] [--recycle]
+//   scan_race [--tick] [--recycle] FILE
+//   scan_race --stat TEXT
 //
-// The only pid asked for is a child that is killed and reaped when its cmdline is about to be opened. --recycle gives
-// the pid to a new process with other arguments in its place (needs CAP_CHECKPOINT_RESTORE or root). --tick lets the
-// clock advance, as it does when the scan was preempted. Prints the rows as "PID ARGS UNREAD".
+// Two children are asked for. The first is killed and reaped when its FILE is about to be opened; --recycle gives the
+// pid to a new process (needs root). --tick lets the clock advance, as it does when the scan was preempted. --stat:
+// nothing happens to the child, but TEXT is what its stat reads, with its pid for "PID". Prints of each row whose it
+// is, "whole" if it has all arguments of this program or else their size, and the column unread.
 #include "../../../native/sys/proc_scan.h"
 
 #include <fcntl.h>
@@ -24,17 +26,30 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace {
 
-pid_t victim;
-bool tick, recycle, changed;
+pid_t victim, witness;
+const char *moment = "";
+bool tick, recycle, changed, victim_lives = true;
 int replaced_error;
 std::string stat_text;
 
 [[noreturn]] void stay() {
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (;;) pause();
+}
+
+pid_t start() {
+  const pid_t pid = fork();
+  if (pid == 0) stay();
+  return pid;
+}
+
+void end(pid_t pid) {
+  (void)kill(pid, SIGKILL);
+  (void)waitpid(pid, nullptr, 0);
 }
 
 // struct clone_args as of Linux 5.5.
@@ -44,8 +59,8 @@ struct CloneArgs {
 
 void replace_victim() {
   changed = true;
-  (void)kill(victim, SIGKILL);
-  (void)waitpid(victim, nullptr, 0);
+  end(victim);
+  victim_lives = false;
   if (!recycle) return;
   CloneArgs args = {};
   args.exit_signal = SIGCHLD;
@@ -54,6 +69,7 @@ void replace_victim() {
   const long pid = syscall(435 /* clone3 */, &args, sizeof args);
   if (pid == 0) stay();
   if (pid < 0) replaced_error = errno;
+  victim_lives = pid > 0;
 }
 
 } // namespace
@@ -66,7 +82,7 @@ int __real_clock_gettime(clockid_t clock, timespec *ret_now);
 
 int __wrap_openat(int directory, const char *path, int flags, ...) {
   const char *file = strrchr(path, '/');
-  if (file != nullptr && strcmp(file, "/cmdline") == 0 && !changed && stat_text.empty()) replace_victim();
+  if (file != nullptr && strcmp(file + 1, moment) == 0 && !changed) replace_victim();
   return __real_openat(directory, path, flags);
 }
 
@@ -88,33 +104,43 @@ int __wrap_clock_gettime(clockid_t clock, timespec *ret_now) {
 int main(int argc, char **argv) {
   using namespace corral::sys;
   for (int i = 1; i < argc; i++) {
-    tick = tick || strcmp(argv[i], "--tick") == 0;
-    recycle = recycle || strcmp(argv[i], "--recycle") == 0;
-    if (strcmp(argv[i], "--stat") == 0) stat_text = argv[++i];
+    if (strcmp(argv[i], "--tick") == 0) {
+      tick = true;
+    } else if (strcmp(argv[i], "--recycle") == 0) {
+      recycle = true;
+    } else if (strcmp(argv[i], "--stat") == 0) {
+      stat_text = argv[++i];
+    } else {
+      moment = argv[i];
+    }
   }
-  victim = fork();
-  if (victim == 0) stay();
+  victim = start();
+  witness = start();
+  if (witness < victim) std::swap(victim, witness); // the victim is read first
   if (const size_t at = stat_text.find("PID"); at != std::string::npos)
     stat_text.replace(at, 3, std::to_string(victim));
   ScanRequest request;
-  request.fields = kFieldStat | kFieldArgs;
+  request.fields = kFieldStat | kFieldArgs | kFieldEnv;
   request.by_pid = true;
-  request.pids = {victim};
+  request.pids = {victim, witness};
   ScanTable table;
   const char *call = "";
   const int error = scan(request, &table, &call);
-  if (!stat_text.empty() || (recycle && replaced_error == 0)) {
-    (void)kill(victim, SIGKILL);
-    (void)waitpid(victim, nullptr, 0);
-  }
+  if (victim_lives) end(victim);
+  end(witness);
   if (error < 0 || !changed || replaced_error != 0) {
     fprintf(stderr, "%s: %s; clone3: %s\n", call, strerror(-error), strerror(replaced_error));
     return 1;
   }
-  printf("rows %u\n", table.count);
+  size_t all_arguments = 0;
+  for (int i = 0; i < argc; i++) all_arguments += strlen(argv[i]) + 1;
   for (uint32_t i = 0; i < table.count; i++) {
     const auto *offsets = table.column<uint32_t>(kColumnArgs);
-    printf("args %u unread %u\n", offsets[i + 1] - offsets[i], table.column<uint8_t>(kColumnUnread)[i]);
+    const auto *text = table.column<char>(kColumnText);
+    const uint32_t size = offsets[i + 1] - offsets[i];
+    const bool whole = size == all_arguments && memcmp(text + offsets[i], argv[0], strlen(argv[0]) + 1) == 0;
+    printf("%s %s unread %u\n", table.column<int32_t>(kColumnPid)[i] == witness ? "witness" : "victim",
+           whole ? "whole" : std::to_string(size).c_str(), table.column<uint8_t>(kColumnUnread)[i]);
   }
   return 0;
 }
