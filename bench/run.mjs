@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Compares corral with its peers and with C limits, all in one run on one machine:
- *   npm run bench -- [--quick] [--only spawn,kill,reap,scan,hook,memory] [--json FILE] [--publish]
+ *   npm run bench -- [--quick] [--only spawn,kill,reap,scan,sweep,hook,memory] [--json FILE] [--publish]
  *
  * Out here: compile, install, and start the measuring part again inside a pid namespace of its own, since it starts, holds and kills
  * thousands of processes. What is measured is in suites/, who takes part in lib/cast.mjs, how they take turns in lib/contest.mjs.
@@ -17,7 +17,7 @@ import { printRow, printSummary } from './lib/print.mjs';
 import { publish } from './lib/publish.mjs';
 import { prepare } from './lib/tools.mjs';
 
-const SUITES = ['spawn', 'kill', 'reap', 'scan', 'hook', 'memory'];
+const SUITES = ['spawn', 'kill', 'reap', 'scan', 'sweep', 'hook', 'memory'];
 const CACHE = fileURLToPath(new URL('.cache', import.meta.url));
 const INSIDE = 'CORRAL_TEST_BENCH_INSIDE';
 

@@ -11,7 +11,9 @@ export async function withHerd(tools, count, during) {
   const [ready, alive] = makeFifos(directory, 'ready', 'alive');
   const dead = readFifo(alive);
   const leader = spawn(tools.limit.herd, ['flat', String(count), ready, alive], { stdio: 'ignore', detached: true });
-  await untilReady(ready);
+  const failed = new Promise((_, reject) => leader.once('exit', (code, signal) => reject(new Error(`the herd ended: ${signal ?? code}`))));
+  await Promise.race([untilReady(ready), failed]);
+  failed.catch(() => {}); // we end it ourselves below
   const group = Number(readFileSync(`/proc/${leader.pid}/stat`, 'latin1').split(') ')[1].split(' ')[2]);
   if (group !== leader.pid) throw new Error('the herd has no group of its own');
   try {

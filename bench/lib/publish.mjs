@@ -10,7 +10,15 @@ const DOCS = fileURLToPath(new URL('../../docs', import.meta.url));
 const BEGIN = '<!-- begin: written by npm run bench -- --publish -->';
 const END = '<!-- end -->';
 
-const SUITE_TITLES = { spawn: 'Starting', kill: 'Ending a tree', reap: 'Seeing an exit', scan: 'Scanning', hook: 'Hook', memory: 'Memory' };
+const SUITE_TITLES = {
+  spawn: 'Starting',
+  kill: 'Ending a tree',
+  reap: 'Seeing an exit',
+  scan: 'Scanning',
+  sweep: 'Sweeping',
+  hook: 'Hook',
+  memory: 'Memory',
+};
 /** What a row without a limit is compared with. */
 const BASES = ['node', 'plain-js', 'python'];
 
