@@ -8,8 +8,9 @@ import { describe, invalidArgument, ProcessError } from '../errors.js';
 import { closeId, FIELD_STAT, kernel, native, newId, type ScanColumns } from '../native.js';
 import { closest } from '../signals.js';
 import type { ProcessField, ProcessInfo } from '../types.js';
+import { FIELD_BITS, PROCESS_FIELDS } from './columns.js';
 import { checkOptions } from './options.js';
-import { FIELD_BITS, PROCESS_FIELDS, ProcessTable } from './table.js';
+import { ProcessTable } from './table.js';
 
 /**
  * What a scan reads when nobody says otherwise: all of /proc/PID/stat, which is one file, and the command line. The rest costs a file

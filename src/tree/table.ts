@@ -6,29 +6,9 @@
  * What could not be read is absent and named in `unread`: unknown, never empty.
  */
 import { invalidArgument } from '../errors.js';
-import { FIELD_ARGS, FIELD_CGROUP, FIELD_CWD, FIELD_ENV, FIELD_EXE, FIELD_STAT, FIELD_UID, type ScanColumns } from '../native.js';
+import type { ScanColumns } from '../native.js';
 import type { ProcessField, ProcessIdentity, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
-
-/** What has to be read of each process for a field, proc(5). Everything in /proc/PID/stat is one file and one bit. */
-export const FIELD_BITS: Readonly<Record<ProcessField, number>> = {
-  name: FIELD_STAT,
-  ppid: FIELD_STAT,
-  pgid: FIELD_STAT,
-  sid: FIELD_STAT,
-  state: FIELD_STAT,
-  tty: FIELD_STAT,
-  startTime: FIELD_STAT,
-  cpu: FIELD_STAT,
-  memory: FIELD_STAT,
-  threads: FIELD_STAT,
-  args: FIELD_ARGS,
-  uid: FIELD_UID,
-  cwd: FIELD_CWD,
-  exe: FIELD_EXE,
-  env: FIELD_ENV,
-  cgroup: FIELD_CGROUP,
-};
-export const PROCESS_FIELDS = Object.keys(FIELD_BITS) as ProcessField[];
+import { KERNEL_THREAD, type Links, linksOfColumns, linksOfRows, rowDecoder, timesOf } from './columns.js';
 
 /** A row of a table: the public facts, and what only judging them needs. */
 export interface ProcessRow extends ProcessInfo {
@@ -66,10 +46,6 @@ export interface SavedTable {
   processes: Array<Omit<ProcessRow, 'startTicks' | 'bootId' | 'startTime' | 'ageSeconds'> & { startTicks: string; ageSeconds?: number }>;
 }
 
-/** PF_KTHREAD of the kernel's include/linux/sched.h. */
-const KERNEL_THREAD = 0x00200000;
-/** The start time of a row whose stat was hidden from us; it belongs to no process. */
-const HIDDEN_TICKS = 0xffff_ffff_ffff_ffffn;
 const NONE: readonly number[] = [];
 const ZOMBIE = 'Z'.charCodeAt(0);
 const DEAD = 'X'.charCodeAt(0);
@@ -245,7 +221,7 @@ export class ProcessTable implements PublicTable {
 
   isKernelThread(pid: number): boolean {
     const index = this.#indexOf(pid);
-    return index >= 0 && this.#links.kernel[index] === 1;
+    return index >= 0 && (this.#links.flags[index]! & KERNEL_THREAD) !== 0;
   }
 
   #isLive(index: number): boolean {
@@ -285,47 +261,6 @@ export class ProcessTable implements PublicTable {
   }
 }
 
-/** The few columns that every question about belonging needs, whatever the rows show. */
-interface Links {
-  pid: Int32Array;
-  ppid: Int32Array;
-  pgid: Int32Array;
-  sid: Int32Array;
-  state: Uint8Array;
-  threads: Int32Array;
-  kernel: Uint8Array;
-}
-
-function linksOfColumns(columns: ScanColumns): Links {
-  const { count, unread } = columns;
-  const known = (column: Int32Array | undefined) => {
-    if (column === undefined) return new Int32Array(count).fill(-1);
-    if (unread === undefined) return column;
-    return column.map((value, index) => (unread[index]! & FIELD_STAT ? -1 : value));
-  };
-  return {
-    pid: columns.pid,
-    ppid: known(columns.ppid),
-    pgid: known(columns.pgid),
-    sid: known(columns.sid),
-    state: columns.state ?? new Uint8Array(count),
-    threads: columns.threads ?? new Int32Array(count),
-    kernel: Uint8Array.from(columns.flags ?? new Uint32Array(count), (flags) => (flags & KERNEL_THREAD ? 1 : 0)),
-  };
-}
-
-function linksOfRows(rows: readonly ProcessRow[]): Links {
-  return {
-    pid: Int32Array.from(rows, (row) => row.pid),
-    ppid: Int32Array.from(rows, (row) => row.ppid ?? -1),
-    pgid: Int32Array.from(rows, (row) => row.pgid ?? -1),
-    sid: Int32Array.from(rows, (row) => row.sid ?? -1),
-    state: Uint8Array.from(rows, (row) => row.state?.charCodeAt(0) ?? 0),
-    threads: Int32Array.from(rows, (row) => row.threads ?? 0),
-    kernel: Uint8Array.from(rows, (row) => (row.kernelThread ? 1 : 0)),
-  };
-}
-
 function groupBy(column: Int32Array): Map<number, number[]> {
   const groups = new Map<number, number[]>();
   for (let index = 0; index < column.length; index++) {
@@ -336,81 +271,6 @@ function groupBy(column: Int32Array): Map<number, number[]> {
     else group.push(index);
   }
   return groups;
-}
-
-/** Start as a date and age, from ticks of the boot-time clock. A process younger than the scan has age 0. */
-function timesOf(
-  startTicks: bigint,
-  facts: Pick<TableFacts, 'nowTicks' | 'nowMs' | 'ticksPerSecond'>,
-): { startTime?: Date; ageSeconds?: number } {
-  if (startTicks === HIDDEN_TICKS) return {};
-  const ageSeconds = Math.max(0, Number(facts.nowTicks - startTicks)) / (facts.ticksPerSecond ?? 100);
-  return { startTime: new Date(facts.nowMs - ageSeconds * 1000), ageSeconds };
-}
-
-/** Makes the function that turns row `index` of the columns into an object with the given fields. */
-function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessField>, facts: TableFacts): (index: number) => ProcessRow {
-  const { startTicks, unread, cpuTicks, childCpuTicks } = columns;
-  const { bootId = '', pageSize = 4096 } = facts;
-  const msPerTick = 1000 / (facts.ticksPerSecond ?? 100);
-  const bytes = Buffer.from(columns.text.buffer, columns.text.byteOffset, columns.text.byteLength);
-  const text = (offsets: Uint32Array, index: number) => bytes.toString('utf8', offsets[index], offsets[index + 1]);
-
-  type Read = (row: ProcessRow, index: number) => void;
-  /** In the order in which rows show them. A column that is missing was not scanned; its field is left out. */
-  const readers: { [field in ProcessField]: Read | false | undefined } = {
-    name: columns.name && ((row, index) => (row.name = text(columns.name!, index))),
-    ppid: columns.ppid && ((row, index) => (row.ppid = columns.ppid![index])),
-    pgid: columns.pgid && ((row, index) => (row.pgid = columns.pgid![index])),
-    sid: columns.sid && ((row, index) => (row.sid = columns.sid![index])),
-    state:
-      columns.state && ((row, index) => (row.state = String.fromCharCode(columns.state![index]!) as NonNullable<ProcessInfo['state']>)),
-    tty: columns.tty && ((row, index) => (row.tty = columns.tty![index])),
-    startTime: (row) => Object.assign(row, timesOf(row.startTicks, facts)),
-    cpu:
-      cpuTicks &&
-      childCpuTicks &&
-      ((row, index) => Object.assign(row, { cpuMs: cpuTicks[index]! * msPerTick, childCpuMs: childCpuTicks[index]! * msPerTick })),
-    memory: columns.rssPages && ((row, index) => (row.rssBytes = columns.rssPages![index]! * pageSize)),
-    threads: columns.threads && ((row, index) => (row.threads = columns.threads![index])),
-    args: columns.args && ((row, index) => (row.args = splitZeros(text(columns.args!, index)))),
-    uid: columns.uid && ((row, index) => (row.uid = columns.uid![index])),
-    cwd: columns.cwd && ((row, index) => (row.cwd = text(columns.cwd!, index))),
-    exe: columns.exe && ((row, index) => (row.exe = text(columns.exe!, index))),
-    env: columns.env && ((row, index) => (row.env = parseEnvironment(text(columns.env!, index)))),
-    cgroup: columns.cgroup && ((row, index) => (row.cgroup = text(columns.cgroup!, index).replace(/\n$/, ''))),
-  };
-  const steps = PROCESS_FIELDS.filter((field) => fields.has(field)).map((field) => ({
-    field,
-    bit: FIELD_BITS[field],
-    read: readers[field],
-  }));
-
-  return (index) => {
-    const row: ProcessRow = { pid: columns.pid[index]!, startTicks: startTicks[index]!, bootId };
-    const missing = unread?.[index] ?? 0;
-    for (const { bit, read } of steps) if (read && !(missing & bit)) read(row, index);
-    if ((columns.flags?.[index] ?? 0) & KERNEL_THREAD) row.kernelThread = true;
-    if (missing !== 0) row.unread = steps.filter(({ bit }) => missing & bit).map(({ field }) => field);
-    return row;
-  };
-}
-
-/** Strings that are each ended by NUL; the last end may be missing (a program may overwrite its command line). */
-function splitZeros(text: string): string[] {
-  if (text === '') return [];
-  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
-}
-
-/** KEY=VALUE strings as a record; of two with one name the first counts, as for getenv(3). What has no name is left out. */
-function parseEnvironment(text: string): Record<string, string> {
-  const pairs = new Map<string, string>();
-  for (const entry of splitZeros(text)) {
-    const equals = entry.indexOf('=', 1);
-    const name = entry.slice(0, equals);
-    if (equals > 0 && !pairs.has(name)) pairs.set(name, entry.slice(equals + 1));
-  }
-  return Object.fromEntries(pairs);
 }
 
 function isTicks(value: unknown): value is string {
