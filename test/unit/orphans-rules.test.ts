@@ -244,6 +244,29 @@ describe('a verdict', () => {
     expect(explain(world, 51, guarded, FACTS)).toBeUndefined();
   });
 
+  it('costs nothing for those whose name no rule knows, where the table can find names', () => {
+    const world = table(rg({ pid: 50 }));
+    const asked: string[][] = [];
+    const columns = {
+      size: world.size,
+      get: (pid: number) => world.get(pid),
+      children: () => [],
+      descendants: () => [],
+      group: () => [],
+      session: () => [],
+      zombies: () => [],
+      named: (names: ReadonlySet<string>) => {
+        asked.push([...names].sort());
+        return [...world].filter(({ name }) => names.has(name ?? ''));
+      },
+      [Symbol.iterator]: (): Iterator<never> => {
+        throw new Error('every row was looked at');
+      },
+    };
+    expect(classify(columns, guarded, FACTS).map(({ process }) => process.pid)).toContain(50);
+    expect(asked).toEqual([['bash', 'rg', 'ripgrep', 'sh']]);
+  });
+
   it('comes in ascending order of pid', () => {
     const verdicts = classify(table(rg({ pid: 70 }), rg({ pid: 50 }), rg({ pid: 60, ageSeconds: 1 })), guarded, FACTS);
     expect(verdicts.map(({ process }) => process.pid)).toEqual([50, 60, 70]);
