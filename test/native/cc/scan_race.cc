@@ -26,7 +26,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <utility>
 
 namespace {
 
@@ -114,9 +113,11 @@ int main(int argc, char **argv) {
       moment = argv[i];
     }
   }
+  char *own_name = argv[0]; // copied by fork: each child shows its own
+  own_name[0] = '1';
   victim = start();
+  own_name[0] = '2';
   witness = start();
-  if (witness < victim) std::swap(victim, witness); // the victim is read first
   if (const size_t at = stat_text.find("PID"); at != std::string::npos)
     stat_text.replace(at, 3, std::to_string(victim));
   ScanRequest request;
@@ -138,9 +139,11 @@ int main(int argc, char **argv) {
     const auto *offsets = table.column<uint32_t>(kColumnArgs);
     const auto *text = table.column<char>(kColumnText);
     const uint32_t size = offsets[i + 1] - offsets[i];
-    const bool whole = size == all_arguments && memcmp(text + offsets[i], argv[0], strlen(argv[0]) + 1) == 0;
-    printf("%s %s unread %u\n", table.column<int32_t>(kColumnPid)[i] == witness ? "witness" : "victim",
-           whole ? "whole" : std::to_string(size).c_str(), table.column<uint8_t>(kColumnUnread)[i]);
+    const bool is_witness = table.column<int32_t>(kColumnPid)[i] == witness;
+    own_name[0] = is_witness ? '2' : '1';
+    const bool whole = size == all_arguments && memcmp(text + offsets[i], own_name, strlen(own_name) + 1) == 0;
+    printf("%s %s unread %u\n", is_witness ? "witness" : "victim", whole ? "whole" : std::to_string(size).c_str(),
+           table.column<uint8_t>(kColumnUnread)[i]);
   }
   return 0;
 }
