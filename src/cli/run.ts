@@ -86,20 +86,20 @@ async function run(command: string, args: string[], options: RunOptions): Promis
   try {
     const child = await spawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal });
     interrupt.forwardTo(child, options.killAfter);
-    const [exit, end] = await Promise.all([child.exited, child.empty]);
+    // What comes while the rest is being ended did not end the command.
+    const [{ exit, by }, end] = await Promise.all([child.exited.then((exit) => ({ exit, by: interrupt.by })), child.empty]);
     report?.write(toJson(end));
     if (options.json) process.stderr.write(`${toJsonLine({ ...exit, report: end })}\n`);
     if (end.survivors.length > 0 && options.onLeaderExit !== 'leave') {
       warn(`run: not everything could be ended: ${end.survivors.map((one) => `${one.pid} ${one.name} (${one.reason})`).join(', ')}`);
       return EXIT_OWN_ERROR;
     }
-    return statusOf(exit, interrupt.by);
+    return statusOf(exit, by);
   } catch (error) {
     if (interrupt.by !== undefined) return signalStatus(interrupt.by);
     warn(`run: ${explain(error)}`);
     return error instanceof ProcessError && error.stage === 'exec' ? statusOfExecError(error.code) : EXIT_OWN_ERROR;
   } finally {
-    interrupt.dispose();
     report?.discard();
   }
 }
@@ -133,15 +133,17 @@ class Interrupt {
   by: NodeJS.Signals | undefined;
   readonly beforeStart = new AbortController();
   #stop: ((signal: NodeJS.Signals, again: boolean) => void) | undefined;
-  readonly #listener = (signal: NodeJS.Signals) => {
+
+  constructor() {
+    // Never removed: one that comes while corral is about to exit must not change its status.
+    for (const signal of FORWARDED) process.on(signal, () => this.#take(signal));
+  }
+
+  #take(signal: NodeJS.Signals): void {
     const again = this.by !== undefined;
     this.by ??= signal;
     if (this.#stop === undefined) this.beforeStart.abort(new Error(`${signal} came before the command was started`));
     else this.#stop(signal, again);
-  };
-
-  constructor() {
-    for (const signal of FORWARDED) process.on(signal, this.#listener);
   }
 
   forwardTo(child: Child, killAfter: number | false): void {
@@ -154,10 +156,6 @@ class Interrupt {
       // Survivors reach us through child.empty.
       child.stop(options).catch(() => {});
     };
-  }
-
-  dispose(): void {
-    for (const signal of FORWARDED) process.off(signal, this.#listener);
   }
 }
 

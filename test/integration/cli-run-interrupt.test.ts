@@ -74,9 +74,11 @@ describe('Ctrl-C twice', () => {
     const family = await startFamily('wait', ['--kill-after', '1s']);
     const startedAt = performance.now();
     family.corral.kill('SIGHUP');
+    let times = 0;
     const again = setInterval(() => {
       family.corral.kill('SIGHUP');
       family.corral.kill('SIGTERM');
+      if (++times === 10) clearInterval(again);
     }, 50);
     expect(await family.exited.finally(() => clearInterval(again))).toEqual({ code: 129, signal: null });
     expect(performance.now() - startedAt).toBeGreaterThan(950);

@@ -86,11 +86,11 @@ describe('SessionStart', () => {
 describe('other events and ways to be called', () => {
   it.each([
     ['--dry-run', ['--dry-run'], { hook_event_name: 'SessionStart', source: 'startup' }],
-    ['before a tool', [], { hook_event_name: 'PreToolUse', tool_name: 'Bash' }],
+    ['before a tool', ['--timeout-ms', '5000'], { hook_event_name: 'PreToolUse', tool_name: 'Bash' }],
     ['at Stop', [], { hook_event_name: 'Stop' }],
     ['at an event nobody knows', [], { hook_event_name: 'Unheard' }],
-    ['at the end of another session', [], { hook_event_name: 'SessionEnd', reason: 'other' }],
-    ['at /clear', [], { hook_event_name: 'SessionEnd', reason: 'clear' }],
+    ['at the end of another session', ['--timeout-ms', '5000'], { hook_event_name: 'SessionEnd', reason: 'other' }],
+    ['at /clear', ['--timeout-ms', '5000'], { hook_event_name: 'SessionEnd', reason: 'clear' }],
   ])('%s nobody is ended', async (_name, args, fields) => {
     const project = eagerProject();
     const pid = await startOrphan('rg');
