@@ -6,28 +6,7 @@
 import { isAscii } from 'node:buffer';
 import { FIELD_ARGS, FIELD_CGROUP, FIELD_CWD, FIELD_ENV, FIELD_EXE, FIELD_STAT, FIELD_UID, type ScanColumns } from '../native.js';
 import type { ProcessField, ProcessInfo } from '../types.js';
-import type { ProcessRow, TableFacts } from './table.js';
-
-/** What has to be read of each process for a field, proc(5). Everything in /proc/PID/stat is one file and one bit. */
-export const FIELD_BITS: Readonly<Record<ProcessField, number>> = {
-  name: FIELD_STAT,
-  ppid: FIELD_STAT,
-  pgid: FIELD_STAT,
-  sid: FIELD_STAT,
-  state: FIELD_STAT,
-  tty: FIELD_STAT,
-  startTime: FIELD_STAT,
-  cpu: FIELD_STAT,
-  memory: FIELD_STAT,
-  threads: FIELD_STAT,
-  args: FIELD_ARGS,
-  uid: FIELD_UID,
-  cwd: FIELD_CWD,
-  exe: FIELD_EXE,
-  env: FIELD_ENV,
-  cgroup: FIELD_CGROUP,
-};
-export const PROCESS_FIELDS = Object.keys(FIELD_BITS) as ProcessField[];
+import { FIELD_BITS, type ProcessRow, type TableFacts } from './row.js';
 
 /** PF_KTHREAD of the kernel's include/linux/sched.h. */
 export const KERNEL_THREAD = 0x00200000;

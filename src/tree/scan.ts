@@ -7,9 +7,9 @@
 import { describe, invalidArgument, ProcessError } from '../errors.js';
 import { closeId, FIELD_STAT, kernel, native, newId, type ScanColumns } from '../native.js';
 import { closest } from '../signals.js';
-import type { ProcessField, ProcessInfo } from '../types.js';
-import { FIELD_BITS, PROCESS_FIELDS } from './columns.js';
+import type { ProcessField } from '../types.js';
 import { checkOptions } from './options.js';
+import { FIELD_BITS, PROCESS_FIELDS, type ProcessRow } from './row.js';
 import { ProcessTable } from './table.js';
 
 /**
@@ -52,7 +52,7 @@ export async function scan(options: ScanOptions = {}): Promise<ProcessTable> {
  * @param options.pids only these; unknown ones are left out.
  * @throws as `scan`.
  */
-export async function listProcesses(options: { fields?: ProcessField[]; pids?: number[] } = {}): Promise<ProcessInfo[]> {
+export async function listProcesses(options: { fields?: ProcessField[]; pids?: number[] } = {}): Promise<ProcessRow[]> {
   checkOptions('listProcesses', options, ['fields', 'pids']);
   return [...(await scan(options))];
 }

@@ -7,33 +7,11 @@
  */
 import { invalidArgument } from '../errors.js';
 import type { ScanColumns } from '../native.js';
-import type { ProcessField, ProcessIdentity, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
+import type { ProcessField, ProcessIdentity, ProcessTable as PublicTable } from '../types.js';
 import { KERNEL_THREAD, type Links, linksOfColumns, linksOfRows, rowDecoder, timesOf } from './columns.js';
+import type { ProcessRow, TableFacts } from './row.js';
 
-/** A row of a table: the public facts, and what only judging them needs. */
-export interface ProcessRow extends ProcessInfo {
-  /** A thread of the kernel; no signal ends it. Absent: an ordinary process, or not known. */
-  kernelThread?: boolean;
-  /** Of children that were waited for; with 'cpu'. */
-  childCpuMs?: number;
-  /** Fields that were asked for and could not be read (other user, hidepid): unknown. Absent: none. */
-  unread?: ProcessField[];
-}
-
-/** The moment of a scan, and the facts of the machine that turn its numbers into units. */
-export interface TableFacts {
-  /** CLOCK_BOOTTIME at the start of the scan, in clock ticks; the clock start times are on. */
-  nowTicks: bigint;
-  /** Wall clock at the same time, for display only. */
-  nowMs: number;
-  bootId?: string;
-  /** USER_HZ. Default 100. */
-  ticksPerSecond?: number;
-  /** Default 4096. */
-  pageSize?: number;
-  /** The process that made the scan. */
-  scannerPid?: number;
-}
+export type { ProcessRow, TableFacts };
 
 /** What `toJSON` gives: a snapshot that can be saved and judged again, ages unchanged. */
 export interface SavedTable {

@@ -10,11 +10,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ProcessError } from '../errors.js';
 import { endOf, signalName } from '../signals.js';
 import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport } from '../types.js';
-import { PROCESS_FIELDS } from './columns.js';
 import { type Held, type Hold, hold, keepAlive } from './hold.js';
 import { refuse, self } from './identity.js';
 import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
 import { checkDelay, terminationSettings } from './options.js';
+import { PROCESS_FIELDS } from './row.js';
 import { scan } from './scan.js';
 import type { ProcessTable } from './table.js';
 

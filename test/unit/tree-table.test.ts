@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FIELD_ARGS, FIELD_CWD, FIELD_ENV, FIELD_STAT, FIELD_UID, type ScanColumns } from '../../src/native.js';
-import { PROCESS_FIELDS } from '../../src/tree/columns.js';
+import { PROCESS_FIELDS } from '../../src/tree/row.js';
 import { type ProcessRow, ProcessTable } from '../../src/tree/table.js';
 import type { ProcessField } from '../../src/types.js';
 
