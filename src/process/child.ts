@@ -6,6 +6,7 @@
  * a tree whose keeper died.
  */
 import { constants } from 'node:os';
+import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { ProcessError } from '../errors.js';
 import {
@@ -85,6 +86,8 @@ export class SpawnedChild implements Child {
   readonly #id: number;
   readonly #keeperPid: number;
   readonly #startedAt = performance.now();
+  /** As the kernel shows it when the leader ran what it was asked to: 15 bytes of the file's name. */
+  readonly #name: string;
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
   readonly #claim: Claim;
@@ -102,6 +105,9 @@ export class SpawnedChild implements Child {
   #isReleased = false;
   #isCanceled = false;
   #hasExited = false;
+  #isForced = false;
+  #endedAtTimeout = false;
+  #afterExit: (() => void) | undefined;
   /** A keeper holds the tree and says when it is empty. Otherwise that takes a scan. */
   #isKept: boolean;
   /** Nobody is left. */
@@ -120,6 +126,7 @@ export class SpawnedChild implements Child {
     this.#keeperPid = event.keeperPid;
     this.#isKept = plan.containment === 'tree';
     if (this.#isKept) protectKeeper(event.keeperPid);
+    this.#name = basename(plan.request.file).slice(0, 15);
     this.#onLeaderExit = plan.onLeaderExit;
     this.#termination = { ...plan.termination, abort: undefined };
     this.#timeoutMs = plan.request.timeoutMs;
@@ -278,7 +285,10 @@ export class SpawnedChild implements Child {
       durationMs: event.elapsedUs / 1000,
       resourceUsage: { userCpuMs: event.userUs / 1000, systemCpuMs: event.systemUs / 1000, maxRssBytes: event.maxRssBytes },
     });
-    if (this.#isKept || this.#ending !== undefined) return;
+    this.#isForced = isForced;
+    this.#endedAtTimeout = this.timedOut;
+    this.#afterExit?.();
+    if (this.#isKept || this.#ending !== undefined || this.#lastReport !== undefined) return;
     if (this.#onLeaderExit === 'stop' || this.timedOut) this.#endByScan(this.#termination);
     else if (this.#onLeaderExit === 'leave') void this.#reportLeft();
     else void this.#waitForRest();
@@ -330,21 +340,33 @@ export class SpawnedChild implements Child {
   #endByScan({ killSignal, graceMs }: Termination): void {
     const ending = this.#ending ?? this.#newEnding();
     const neverForced = graceMs === NEVER;
-    if (!neverForced) ending.forceAt(graceMs);
-    if (!neverForced) this.#armBackstop(killSignal === SIGKILL ? 0 : graceMs);
+    if (!neverForced) this.#hurry(ending, killSignal === SIGKILL ? 0 : graceMs);
     terminate(this.#looks(), { killSignal, forceKillAfterDelay: neverForced ? false : graceMs, signal: ending.hurry.signal }).then(
-      (report) => (report.survivors.length === 0 ? this.#finish(report) : this.#ladderOver(report)),
+      (report) => (report.survivors.length === 0 ? this.#allGone(report) : this.#ladderOver(report)),
       (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
     );
   }
 
+  /** SIGKILL after so long; a little later without the event loop, if it should be blocked then. */
   #hurry(ending: Ending, graceMs: number): void {
-    if (ending.forceAt(graceMs)) this.#armBackstop(graceMs);
+    if (ending.forceAt(graceMs)) native().stop(this.#id, SIGCONT, graceMs + BACKSTOP_MS);
   }
 
-  /** If the event loop should be blocked when it is time, the group is killed without it, a little later. */
-  #armBackstop(graceMs: number): void {
-    native().stop(this.#id, SIGCONT, graceMs + BACKSTOP_MS);
+  /** The scan has found nobody alive. How the leader ended comes from who reaps it, and that may be a moment later. */
+  #allGone(report: TerminationReport): void {
+    if (this.#hasExited || this.keeperLost) this.#finish(this.#withLeader(report));
+    else this.#afterExit = () => this.#finish(this.#withLeader(report));
+  }
+
+  /** Adds what the watch thread has done to the leader at its timeout, and what only it can tell. */
+  #withLeader(report: TerminationReport): TerminationReport {
+    if (this.containment !== 'group') return report;
+    const { identity } = this;
+    const others = report.terminated.filter(({ pid }) => pid !== this.pid);
+    const listed = report.terminated.find(({ pid }) => pid === this.pid);
+    if (listed === undefined && !this.#endedAtTimeout) return report;
+    const terminated = [{ ...identity, name: listed?.name ?? this.#name, signal: this.signalCode }, ...others];
+    return { ...report, terminated, escalated: report.escalated || this.#isForced };
   }
 
   /** Somebody withstood. Who may not be forced goes on; who can not be is reported, and not waited for. */
@@ -362,7 +384,7 @@ export class SpawnedChild implements Child {
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
     this.#lastReport = report;
-    this.#exitIsUnknown();
+    if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(report);
     this.#release();
     this.#ending?.settle(report);
@@ -397,9 +419,10 @@ export class SpawnedChild implements Child {
     });
   }
 
-  /** Policy `leave`: those who stay are named, and no longer ours. */
+  /** Policy `leave`: those who stay are named. */
   async #reportLeft(): Promise<void> {
     const left = await this.#membersByClaim().catch(() => [{ ...this.identity, name: '' }]);
+    if (this.#ending !== undefined || this.#lastReport !== undefined) return; // stop() came in between, and reports itself
     const survivors = left.map(({ pid, startTicks, bootId, name = '' }) => ({
       pid,
       startTicks,
@@ -407,7 +430,7 @@ export class SpawnedChild implements Child {
       name,
       reason: 'not-forced' as const,
     }));
-    this.#exitIsUnknown();
+    if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(this.#scanReport(survivors));
     this.#release();
   }

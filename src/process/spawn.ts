@@ -33,7 +33,14 @@ function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: 
   const id = newId((event) => {
     if (child !== undefined) child[receive](event);
     else if (event.type === 'started') {
-      child = new SpawnedChild(plan, event);
+      try {
+        child = new SpawnedChild(plan, event);
+      } catch (error) {
+        addon.kill(id);
+        addon.unref();
+        closeId(id);
+        return reject(error);
+      }
       if (!abort?.aborted) resolve(child);
       else child.empty.then(() => reject(aborted(abort)));
     } else if (event.type === 'failed') {

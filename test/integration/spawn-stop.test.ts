@@ -26,6 +26,7 @@ describe.each([
   it('reports leader and members with the signals that ended them', async () => {
     const child = keepTidy(await spawn('sh', ['-c', 'sleep 300 & echo READY $!; wait'], { containment }));
     const [sleeper = 0] = await readyPids(child);
+    await eventually(() => readStat(sleeper)?.name === 'sleep');
     const report = await child.stop();
     expect(report).toMatchObject({ survivors: [], escalated: false, proof });
     expect(report.terminated.map(({ pid }) => pid).sort()).toEqual([child.pid, sleeper].sort());

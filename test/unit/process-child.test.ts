@@ -482,7 +482,13 @@ describe('containment group', () => {
         [fake.id, SIGCONT, 5100],
         [fake.id, SIGCONT, 140],
       ]);
-      expect(new Set(await Promise.all(promises)).size).toBe(1);
+      // The scan is quicker than the news of the leader's exit, which belongs to the end.
+      expect(await isPending(promises[0] as Promise<unknown>)).toBe(true);
+      fake.emit(exited(SIGKILL));
+      const reports = await Promise.all(promises);
+      expect(new Set(reports).size).toBe(1);
+      expect(reports[0]).toMatchObject({ escalated: true });
+      expect(await child.exited).toMatchObject({ signal: 'SIGKILL', isForcefullyTerminated: true });
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
@@ -515,6 +521,18 @@ describe('containment group', () => {
     expect(await child.empty).toMatchObject({ survivors: [], proof: 'scan' });
     expect(look).toHaveBeenCalledTimes(2);
     expect(terminate).not.toHaveBeenCalled();
+  });
+
+  it('completes the report by what the watch thread did at the timeout', async () => {
+    terminate.mockResolvedValue(report({ terminated: [{ ...identity(4300), name: 'member', signal: 'SIGTERM' }] }));
+    const child = await start({ ...group, timeout: 10 }, exited(SIGKILL, TIMED_OUT | FORCED));
+    expect(await child.empty).toMatchObject({
+      terminated: [
+        { pid: 4242, startTicks: 77n, name: 'cmd', signal: 'SIGKILL' },
+        { pid: 4300, signal: 'SIGTERM' },
+      ],
+      escalated: true,
+    });
   });
 
   it('the timeout ends the rest whatever the policy', async () => {
