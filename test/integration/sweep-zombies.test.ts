@@ -5,13 +5,21 @@ import { eagerProject } from '../helpers/leftovers.js';
 import { isAlive, isZombie, readStat } from '../helpers/proc.js';
 import { leave, olderThan, RIPGREP, sweepIn, verdictOn } from '../helpers/sweeping.js';
 
+/**
+ * A shell starts a shell and becomes `program`, which waits for no child: the other ends only then, since a shell would wait for it.
+ * Resolves with zombie and parent.
+ */
+async function zombieBelow(program: string): Promise<[number, number]> {
+  const child = 'while read -r name < /proc/$PPID/comm && [ "$name" = sh ]; do :; done';
+  const parent = `sh -c '${child}' & echo $!; echo $$; exec ${program} >/dev/null`;
+  const [zombie, pid] = (await leave('setsid sh -c "$SCRIPT" & exit', { count: 2, env: { SCRIPT: parent } })) as [number, number];
+  await eventually(() => isZombie(zombie), 5000, `${zombie} has ended`);
+  return [zombie, pid];
+}
+
 it('below a parent that lives it is reported, not signalled, not counted', async () => {
   const project = eagerProject();
-  // sleep never waits for the child it inherited from the shell it was.
-  const [zombie, parent] = (await leave(`setsid sh -c 'sh -c : & echo $!; echo $$; exec sleep 300 </dev/null >/dev/null' & exit`, {
-    count: 2,
-  })) as [number, number];
-  await eventually(() => isZombie(zombie));
+  const [zombie, parent] = await zombieBelow('sleep 300');
   const report = await sweepIn(project);
   expect(report).toMatchObject({ success: true, bashCleaned: 0, totalCleaned: 0, failed: 0, failures: [] });
   expect(verdictOn(report, zombie)).toMatchObject({ action: 'report', rule: 'shell_zombie', type: 'bash', reason: 'zombie_status' });
@@ -22,9 +30,7 @@ it('below a parent that lives it is reported, not signalled, not counted', async
 
 it('below a parent that is ended it goes with it, and counts', async () => {
   const project = eagerProject();
-  const script = `setsid sh -c 'sh -c : & echo $!; echo $$; exec ${RIPGREP} corral-needle <&3 >/dev/null' & exit`;
-  const [zombie, parent] = (await leave(script, { count: 2 })) as [number, number];
-  await eventually(() => isZombie(zombie) && readStat(parent)?.name === 'rg');
+  const [zombie, parent] = await zombieBelow(`${RIPGREP} corral-needle <&3`);
   await olderThan(parent, 0.01);
   const report = await sweepIn(project);
   expect(report.cleaned).toMatchObject([
