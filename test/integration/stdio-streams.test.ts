@@ -59,7 +59,12 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   it('streams without a descriptor', async () => {
     const out = new PassThrough();
     const text = readAll(out);
-    const child = await spawn('sh', ['-c', 'cat; echo err >&2'], { containment, stdin: Readable.from(['a', 'b\n']), stdout: out, stderr: out });
+    const child = await spawn('sh', ['-c', 'cat; echo err >&2'], {
+      containment,
+      stdin: Readable.from(['a', 'b\n']),
+      stdout: out,
+      stderr: out,
+    });
     expect([child.stdin, child.stdout, child.stderr]).toEqual([null, null, null]);
     await child.empty;
     expect((await text).toString().split('\n').sort()).toEqual(['', 'ab', 'err']);
