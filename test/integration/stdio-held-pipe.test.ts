@@ -59,11 +59,12 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
 });
 
 it('containment group: one that left the session keeps the pipe, and delays nothing', async () => {
-  const child = await spawn('sh', ['-c', 'setsid sleep 300 & echo $!'], { containment: 'group' });
-  const output = readAll(child.stdout);
+  const script = 'setsid sh -c "echo READY \\$\\$; exec sleep 300" & read line';
+  const child = keepTidy(await spawn('sh', ['-c', script], { containment: 'group', stdin: 'pipe' }));
+  const [pid = 0] = await readyPids(child);
+  onTestFinished(() => void process.kill(pid, 'SIGKILL'));
+  child.stdin?.end('\n');
   await within(child.exited);
   await within(child.empty);
-  const pid = Number((await within(output)).toString());
-  onTestFinished(() => void process.kill(pid, 'SIGKILL'));
   expect(isAlive(pid)).toBe(true);
 });
