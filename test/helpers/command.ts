@@ -34,8 +34,9 @@ export interface CommandResult {
 export const runHook = (args: string[] = [], options?: CommandOptions) => runFile(process.execPath, [built('hook.cjs'), ...args], options);
 export const runCorral = (args: string[] = [], options?: CommandOptions) =>
   runFile(process.execPath, [built('corral.cjs'), ...args], options);
-/** The command line of `corral`, for tests that start it through something else. */
+/** The command lines, for tests that start them through something else. */
 export const corralCommand = () => [process.execPath, built('corral.cjs')] as const;
+export const hookCommand = () => [process.execPath, built('hook.cjs')] as const;
 
 export async function runFile(file: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const startedAt = performance.now();

@@ -52,6 +52,9 @@ const SAME: Array<{ title: string; timeout: string[]; corral: string[]; command:
   { title: 'no command', timeout: ['10'], corral: [], command: [], status: 125 },
 ];
 
+/** Without directories that this user may not search: there "not found" becomes "not allowed", for timeout(1) as for us. */
+const PLAIN_PATH = { PATH: '/usr/bin:/bin' };
+
 /** timeout(1) ends itself with the signal that ended the command; in `$?` that reads like the status we exit with. */
 function asInShell({ code, signal }: CommandResult): number | null {
   return signal === null ? code : 128 + constants.signals[signal];
@@ -60,8 +63,8 @@ function asInShell({ code, signal }: CommandResult): number | null {
 describe('the same status as timeout(1)', () => {
   it.each(SAME)('$title: $status', async ({ timeout, corral, command, status }) => {
     const [theirs, ours] = await Promise.all([
-      runFile('timeout', [...timeout, ...command]),
-      runCorral(['run', ...corral, '--', ...command]),
+      runFile('timeout', [...timeout, ...command], { env: PLAIN_PATH }),
+      runCorral(['run', ...corral, '--', ...command], { env: PLAIN_PATH }),
     ]);
     expect({ timeout: asInShell(theirs), corral: ours.code }).toEqual({ timeout: status, corral: status });
   });

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { runFile, runHook } from '../helpers/command.js';
+import { hookCommand, runFile, runHook } from '../helpers/command.js';
 import { tempDirectory } from '../helpers/temp.js';
 
 describe('garbage on stdin', () => {
@@ -33,21 +33,26 @@ describe('garbage on stdin', () => {
 
 describe('other kinds of stdin', () => {
   it('reads an event from a file', async () => {
-    const directory = tempDirectory();
-    const file = path.join(directory, 'event.json');
-    writeFileSync(file, '{"hook_event_name":"Stop"}');
-    const hook = (await import('node:url')).fileURLToPath(new URL('../../dist/hook.cjs', import.meta.url));
-    const result = await runFile('sh', ['-c', 'exec "$0" "$1" < "$2"', process.execPath, hook, file], { cwd: directory });
+    const cwd = tempDirectory();
+    writeFileSync(path.join(cwd, 'event.json'), '{"hook_event_name":"Stop"}');
+    const result = await runFile('sh', ['-c', '"$@" < event.json', 'sh', ...hookCommand()], { cwd });
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(result.stdout).hook).toBe('stop__process_cleanup');
   });
 
-  it.each(['<&-', '< /dev/null', '< .', '<> /dev/tty'])('copes with stdin %s', async (redirection) => {
-    const hook = (await import('node:url')).fileURLToPath(new URL('../../dist/hook.cjs', import.meta.url));
-    const result = await runFile('sh', ['-c', `exec "$0" "$1" --dry-run ${redirection}`, process.execPath, hook], { cwd: tempDirectory() });
-    // No terminal at all: the shell itself refuses, and there is nothing to test.
-    if (redirection.includes('tty') && result.stderr.includes('/dev/tty')) return;
+  it.each(['<&-', '< /dev/null', '< .', '< /dev/zero'])('copes with stdin %s', async (redirection) => {
+    const result = await runFile('sh', ['-c', `"$@" --dry-run ${redirection}`, 'sh', ...hookCommand()], { cwd: tempDirectory() });
     expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({ success: true });
+  });
+
+  it('does not wait for somebody to type: a terminal says nothing', async () => {
+    const quoted = hookCommand().map((word) => `'${word}'`);
+    const result = await runFile('script', ['--quiet', '--return', '--command', `${quoted.join(' ')} --dry-run`, '/dev/null'], {
+      cwd: tempDirectory(),
+      stdin: { open: '' },
+    });
+    expect(result.code).toBe(0);
     expect(JSON.parse(result.stdout)).toMatchObject({ success: true });
   });
 });
