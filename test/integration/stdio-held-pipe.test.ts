@@ -42,7 +42,11 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
     await within(child.exited);
     await within(child.empty);
     const pipe = openFiles().get(held);
-    await eventually(() => [...openFiles().values()].filter((file) => file === pipe).length === 1, SOON_MS, 'only the stranger has it open');
+    await eventually(
+      () => [...openFiles().values()].filter((file) => file === pipe).length === 1,
+      SOON_MS,
+      'only the stranger has it open',
+    );
   });
 
   it('a daemon that is left alive delays nothing', async () => {
