@@ -135,6 +135,7 @@ export interface ScanColumns {
   nowMs: number;
   text: Uint8Array;
   pid: Int32Array;
+  /** 2^64 - 1 where `unread` has FIELD_STAT: there is a process, but we may not look at it (hidepid). */
   startTicks: BigUint64Array;
   /** FIELD_STAT: */
   ppid?: Int32Array;
@@ -158,7 +159,7 @@ export interface ScanColumns {
   exe?: Uint32Array;
   env?: Uint32Array;
   cgroup?: Uint32Array;
-  /** One byte per row: FIELD_* bits whose file could not be read (EACCES, ESRCH): unknown, not empty. */
+  /** One byte per row: FIELD_* bits whose file could not be read (EACCES, ESRCH), or not to its end: unknown, not empty. */
   unread?: Uint8Array;
 }
 
