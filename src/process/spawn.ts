@@ -1,13 +1,20 @@
 /** spawn(): what starts a command. What it gives is the handle of child.ts. */
 import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
-import { closeId, type NativeEvent, native, newId } from '../native.js';
+import { closeId, type NativeEvent, NEVER, native, newId } from '../native.js';
+import { self } from '../tree/identity.js';
+import { type Claim, selectMembers } from '../tree/members.js';
+import { scan } from '../tree/scan.js';
+import { terminate } from '../tree/terminate.js';
 import type { Child, SpawnOptions } from '../types.js';
 import { receive, SpawnedChild } from './child.js';
 import { planSpawn, type SpawnPlan } from './options.js';
 
 type FailedEvent = Extract<NativeEvent, { type: 'failed' }>;
+
+const EPIPE = -constants.errno.EPIPE;
 
 /**
  * Starts a command in a session of its own and resolves once exec has succeeded. The call itself only hands over: the JavaScript
@@ -44,9 +51,11 @@ function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: 
       if (!abort?.aborted) resolve(child);
       else child.empty.then(() => reject(aborted(abort)));
     } else if (event.type === 'failed') {
-      addon.unref();
       closeId(id);
-      reject(spawnError(plan, event));
+      void endUnannounced(plan, event).then(() => {
+        addon.unref();
+        reject(spawnError(plan, event));
+      });
     }
   });
   plan.request.id = id;
@@ -61,6 +70,21 @@ function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: 
 
 function aborted(signal: AbortSignal): ProcessError {
   return new ProcessError('ERR_ABORTED', 'the start was aborted; no process is left', { cause: signal.reason });
+}
+
+/**
+ * A keeper that was killed before it could say anything (EPIPE) may have started the leader already: whoever carries the mark of the tree
+ * is ended before the failure is reported. Any other failure leaves nothing.
+ */
+async function endUnannounced({ treeId, termination: { killSignal, graceMs } }: SpawnPlan, { errno }: FailedEvent): Promise<void> {
+  if (errno !== EPIPE) return;
+  let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark: { value: treeId, since: 0n } };
+  const look = async () => {
+    const seen = selectMembers(await scan({ fields: ['name', 'state', 'env'] }), claim, self());
+    claim = seen.claim;
+    return seen.members;
+  };
+  await terminate(look, { killSignal, forceKillAfterDelay: graceMs === NEVER ? false : graceMs }).catch(() => {});
 }
 
 /** Says which step failed, with what, and why; a wrong cwd is called by its name. */
@@ -79,7 +103,7 @@ function spawnError({ request }: SpawnPlan, { stage: index, errno }: FailedEvent
 
 /** What execve(2) means with ENOENT and EACCES, which each have more than one cause. */
 function hint(file: string, code: string): string {
-  if (!file.includes('/')) return code === 'ENOENT' ? ' (not found in PATH)' : '';
+  if (!file.includes('/')) return code === 'ENOENT' ? ' (not found in PATH)' : code === 'EACCES' ? ' (somewhere in PATH)' : '';
   const stat = statSync(file, { throwIfNoEntry: false });
   if (code === 'EACCES' && stat?.isDirectory()) return ' (it is a directory)';
   if (code === 'ENOENT' && stat?.isFile()) return ' (the interpreter or loader it names is missing)';

@@ -20,7 +20,13 @@ const sleepers = () => allProcesses().filter(({ name, state }) => name === 'slee
 describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   it('start, healthCheck, metadata, stop, start again', async () => {
     const { manager, changes } = managed();
-    await manager.start(command('sleep 300 & wait', { containment, cwd: '/', labels: { role: 'test' } }));
+    await manager.start(
+      command('x=$(head -c 2000000 /dev/zero | tr "\\0" x); sleep 300 & wait', {
+        containment,
+        cwd: '/',
+        labels: { role: 'test' },
+      }),
+    );
     const { pid = 0 } = manager;
     expect(isAlive(pid)).toBe(true);
     await manager.healthCheck();
@@ -34,7 +40,8 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
       labels: { role: 'test' },
       exitCode: undefined,
     });
-    expect(manager.metadata.rssBytes).toBeGreaterThan(0);
+    // The kernel counts the memory of a small process with some delay.
+    await eventually(() => (manager.metadata.rssBytes ?? 0) > 0);
     expect(manager.metadata.cpuMs).toBeGreaterThanOrEqual(0);
 
     await eventually(() => sleepers().length === 1);

@@ -94,7 +94,7 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('a command that is not there', async () => {
-    const error = await run('no-such-command', ['a b'], { containment }).catch((caught) => caught);
+    const error = await run('no-such-command', ['a b'], { containment, env: { PATH: '/usr/bin:/bin' } }).catch((caught) => caught);
     expect(error).toBeInstanceOf(RunError);
     expect(error).toMatchObject({
       code: 'ENOENT',
@@ -137,7 +137,7 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
       code: 'ERR_RUN',
       shortMessage: "Command failed with exit code 3: sh -c 'echo out; exit 3'",
     });
-    expect(await run('no-such-command', [], { containment, reject: false })).toMatchObject({
+    expect(await run('/no/such/command', [], { containment, reject: false })).toMatchObject({
       failed: true,
       exitCode: null,
       code: 'ENOENT',

@@ -18,7 +18,7 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
     [
       'a name that is not in PATH',
       () => ['no-such-command'],
-      {},
+      { env: { PATH: '/usr/bin:/bin' } },
       { code: 'ENOENT', stage: 'exec', message: expect.stringContaining('(not found in PATH)') },
     ],
     ['a path that does not exist', () => ['/no/such/command'], {}, { code: 'ENOENT', stage: 'exec' }],

@@ -38,8 +38,19 @@ it('during a stop() that waits: the stop still ends with nothing left', async ()
   expect(sleepers()).toEqual([]);
 });
 
+it('before it could say that the leader runs: the start fails, or the child is lost, and nothing is left either way', async () => {
+  const attempts = Array.from({ length: 20 }, async () => {
+    const child = await spawn('sh', ['-c', 'kill -KILL $PPID; sleep 300'], { stdout: 'ignore', stderr: 'ignore' });
+    await child.empty;
+  });
+  for (const { reason } of (await Promise.allSettled(attempts)).filter((one) => one.status === 'rejected')) {
+    expect(reason).toMatchObject({ code: 'EPIPE', stage: 'keeper' });
+  }
+  expect(sleepers()).toEqual([]);
+});
+
 it('run() says so', async () => {
-  const error = run('sh', ['-c', 'kill -KILL $PPID; sleep 300']).catch((caught) => caught);
+  const error = run('sh', ['-c', 'read line; kill -KILL $PPID; sleep 300'], { input: '\n' }).catch((caught) => caught);
   expect(await error).toMatchObject({
     name: 'RunError',
     code: 'ERR_KEEPER_LOST',

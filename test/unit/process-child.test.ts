@@ -40,6 +40,12 @@ const tableOf = (...pids: number[]) =>
     pids.map((pid) => ({ ...identity(pid), name: 'member', ppid: 1, pgid: 4242, sid: 4242, state: 'S' })),
     { nowTicks: 100n, nowMs: 0, bootId: 'boot' },
   );
+const marked = (pid: number, request: { env: string } | undefined) => ({
+  ...identity(pid),
+  ppid: 1,
+  state: 'S' as const,
+  env: { CORRAL_TREE: request?.env.split('CORRAL_TREE=')[1]?.split('\0')[0] ?? 'other' },
+});
 const isPending = async (promise: Promise<unknown>) => (await Promise.race([promise, Promise.resolve('pending')])) === 'pending';
 
 async function start(options: object = {}, ...rest: Parameters<typeof fake.emit>) {
@@ -115,7 +121,7 @@ describe('start', () => {
 
   it.each([
     [13, -2, {}, '"cmd" can not be executed: ENOENT, no such file or directory (not found in PATH)', 'ENOENT', 'exec'],
-    [13, -13, {}, '"cmd" can not be executed: EACCES, permission denied', 'EACCES', 'exec'],
+    [13, -13, {}, '"cmd" can not be executed: EACCES, permission denied (somewhere in PATH)', 'EACCES', 'exec'],
     [9, -2, { cwd: '/no/where' }, 'cwd "/no/where": ENOENT, no such file or directory', 'ENOENT', 'cwd'],
     [8, -1, { user: 5 }, 'the user step before "cmd" failed: EPERM, operation not permitted', 'EPERM', 'user'],
     [14, -38, {}, 'the keeper step before "cmd" failed: ENOSYS, function not implemented', 'ENOSYS', 'keeper'],
@@ -135,6 +141,19 @@ describe('start', () => {
     const promise = spawn(file);
     fake.emit({ type: 'failed', stage: 13, errno });
     await expect(promise).rejects.toThrow(hint);
+  });
+
+  it('looks for what a keeper may have started that was killed before it could say so', async () => {
+    terminate.mockImplementation(async (select: () => Promise<unknown[]>) => {
+      look.mockResolvedValue(ProcessTable.from([marked(4300, fake.requests[0]), marked(4301, undefined)], { nowTicks: 100n, nowMs: 0 }));
+      expect(await select()).toMatchObject([{ pid: 4300 }]);
+      return report();
+    });
+    const promise = spawn('cmd');
+    fake.emit({ type: 'failed', stage: 14, errno: -32 });
+    await expect(promise).rejects.toMatchObject({ code: 'EPIPE', stage: 'keeper' });
+    expect(terminate).toHaveBeenCalledOnce();
+    expect(fake.refs).toBe(0);
   });
 
   it('gives back the id when the addon refuses', async () => {
