@@ -7,7 +7,7 @@
  *   freezing  SIGSTOP to every member, then look again, until a look finds nobody new and everybody standing still: what stands
  *             still does not fork. Going straight to SIGKILL would lose the children of a process that forks between the look
  *             and its death: their parent gone, nothing tells that they belong here.
- *   killing   SIGKILL to every member; newcomers go through freezing again.
+ *   killing   SIGKILL to every member, children before parents; newcomers go through freezing again.
  *   judging   the time for that is over too: one more look, for the reasons.
  *   settled   nobody is left: two complete looks in a row found nobody, since one look is not one instant and may miss
  *             a child with a low number. Or somebody is, and it is said who and why.
@@ -49,6 +49,7 @@ export type SurvivorReason = 'eperm' | 'uninterruptible' | 'not-forced' | 'unkno
 
 export type LadderAction =
   | { do: 'look' }
+  /** To these, in this order; each gets all of the signals. */
   | { do: 'signal'; keys: readonly Key[]; signals: readonly number[] }
   /** Replaces the time waited for. */
   | { do: 'wait'; untilMs: number }
@@ -301,7 +302,10 @@ class Step {
     if (chosen.length === 0) return;
     for (const [key, { refused: _, ...member }] of chosen) this.state.members.set(key, { ...member, sent });
     if (this.state.look === 'fresh') this.set({ look: 'stale' });
-    this.actions.push({ do: 'signal', keys: chosen.map(([key]) => key), signals });
+    const keys = chosen.map(([key]) => key);
+    // Everything stands still: children first. A parent's death would orphan their group, and a group that is orphaned while it is
+    // stopped is sent SIGHUP and SIGCONT by the kernel (setpgid(2)) and runs on, if only for a moment.
+    this.actions.push({ do: 'signal', keys: sent === 'kill' ? keys.reverse() : keys, signals });
   }
 
   private onlyRefusedLeft(): boolean {

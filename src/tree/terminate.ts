@@ -6,7 +6,6 @@
  * Decides nothing: what belongs together is the caller's to select, when to do what is ladder.ts.
  */
 import { constants } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ProcessError } from '../errors.js';
 import { endOf, signalName } from '../signals.js';
 import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport } from '../types.js';
@@ -81,8 +80,9 @@ const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>): Ke
 const RESERVE = 16;
 const UNHELD_TURN_MS = 5;
 /** A descriptor that was given back is closed on another thread. */
-const SHORTAGE_RETRIES = 20;
+const SHORTAGE_RETRIES = 200;
 
+const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const isShortage = (errno: number) => errno === -EMFILE || errno === -ENFILE;
 /** How many of so many descriptors to give back. */
 const roomFrom = (held: number) => Math.min(RESERVE, Math.ceil(held / 2));

@@ -110,7 +110,7 @@ describe('escalating', () => {
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       [5001, 'looked a/T c', 'STOP c', 'look'],
       [5002, 'looked a/T c/R', 'look'],
-      [5003, 'looked a/T c/T', 'KILL a c', 'until 7003'],
+      [5003, 'looked a/T c/T', 'KILL c a', 'until 7003'],
       [5004, 'gone a'],
       [5005, 'gone c', 'look'],
       [5006, 'looked', 'look'],
@@ -177,7 +177,7 @@ describe('escalating', () => {
       [1, 'looked a', 'TERM+CONT a'],
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       ...lines,
-      [5100, 'looked a z', `KILL a ${names.join(' ')} z`, 'until 7100'],
+      [5100, 'looked a z', `KILL z ${[...names].reverse().join(' ')} a`, 'until 7100'],
     ]);
   });
 
@@ -267,7 +267,7 @@ describe('survivors', () => {
     play({}, ASK, [
       [1, 'looked a b', 'TERM+CONT a b'],
       [5000, 'time', 'until 7000', 'STOP a b', 'look'],
-      [5001, 'looked a/D b/T', 'KILL a b', 'until 7001'],
+      [5001, 'looked a/D b/T', 'KILL b a', 'until 7001'],
       [7001, 'time', 'look'],
       [7002, 'looked a/D b/R', 'settle a:uninterruptible b:unknown'],
     ]);
@@ -277,7 +277,7 @@ describe('survivors', () => {
     play({}, ASK, [
       [1, 'looked a b', 'TERM+CONT a b'],
       [5000, 'time', 'until 7000', 'STOP a b', 'look'],
-      [5001, 'looked a/D b/T', 'KILL a b', 'until 7001'],
+      [5001, 'looked a/D b/T', 'KILL b a', 'until 7001'],
       [7001, 'time', 'look'],
       [7002, 'looked a/D', 'look'],
       [7002, 'gone b'],

@@ -197,7 +197,7 @@ describe('terminate', () => {
     machine.add(1, { onTerm: () => machine.add(2, { onTerm: 'ignore' }) });
     const report = await run({ forceKillAfterDelay: 100 });
     expect(ids(report.terminated)).toEqual([1, 2]);
-    expect(machine.log).toEqual(['TERM 1', 'CONT 1', 'STOP 1', 'STOP 2', 'KILL 1', 'KILL 2']);
+    expect(machine.log).toEqual(['TERM 1', 'CONT 1', 'STOP 1', 'STOP 2', 'KILL 2', 'KILL 1']);
   });
 
   it('tells another user’s processes from those that do not die', async () => {
