@@ -43,7 +43,7 @@
           "action": ["node", "scripts/embed-keeper.mjs", "<(SHARED_INTERMEDIATE_DIR)/keeper_elf.inc"]
         }
       ],
-      "cflags": ["-include", "<(module_root_dir)/native/glibc_compat.h", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type", "-Os", "-ffunction-sections", "-fdata-sections", "-fstack-protector-strong"],
+      "cflags": ["-include", "<(module_root_dir)/native/glibc_compat.h", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type", "-O2", "-ffunction-sections", "-fdata-sections", "-fstack-protector-strong"],
       "cflags!": ["-O3", "-fno-omit-frame-pointer"],
       "cflags_c": ["-std=c11", "-fvisibility=hidden"],
       "cflags_cc": ["-std=c++17", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-fno-exceptions", "-fno-rtti"],
