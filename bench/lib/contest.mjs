@@ -38,7 +38,10 @@ function execute({ command, env, isolate }, deadlineMs) {
     }, deadlineMs);
     child.stdout.on('data', (data) => (stdout += data));
     child.stderr.on('data', (data) => (stderr += data));
-    child.on('error', (error) => resolve({ failed: error.message }));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      resolve({ failed: error.message });
+    });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       if (late) return resolve({ late: deadlineMs });

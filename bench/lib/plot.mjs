@@ -3,20 +3,20 @@
  * light or dark theme. Knows nothing about benchmarks; takes labels and numbers.
  */
 
-const WIDTH = 760;
+const WIDTH = 800;
 const FONT = '13px ui-sans-serif, system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif';
 const STYLE = `
   svg { font: ${FONT}; }
   .paper { fill: #ffffff; } .ink { fill: #1f2328; } .soft { fill: #656d76; } .grid { stroke: #d0d7de; }
   .corral { fill: #0969da; } .corral-line { stroke: #0969da; }
-  .peer { fill: #8c959f; } .peer-line { stroke: #8c959f; }
+  .peer, .reference { fill: #8c959f; } .peer-line { stroke: #8c959f; } .reference-line { stroke: #8c959f; stroke-dasharray: 2 4; }
   .limit { fill: #1a7f37; } .limit-line { stroke: #1a7f37; stroke-dasharray: 5 4; }
   .bad { fill: #cf222e; }
   .head { font-weight: 600; font-size: 15px; } .corral-label { fill: #0969da; font-weight: 600; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } .ink { fill: #e6edf3; } .soft { fill: #9198a1; } .grid { stroke: #30363d; }
     .corral { fill: #4493f8; } .corral-line { stroke: #4493f8; } .corral-label { fill: #4493f8; }
-    .peer { fill: #7d8590; } .peer-line { stroke: #7d8590; }
+    .peer, .reference { fill: #7d8590; } .peer-line, .reference-line { stroke: #7d8590; }
     .limit { fill: #3fb950; } .limit-line { stroke: #3fb950; } .bad { fill: #f85149; }
   }`;
 
@@ -64,10 +64,10 @@ function scale(ticks, from, to) {
 
 /**
  * A line per entry, its length the ratio to 1.
- * @param {{ title: string, subtitle: string, unit: string, entries: { label, kind: 'limit' | 'corral' | 'peer', ratio?, note? }[] }} chart
+ * @param {{ title: string, subtitle: string, unit: string, entries: { label, kind: 'limit' | 'corral' | 'peer' | 'reference', ratio?, note? }[] }} chart
  */
 export function barChart({ title, subtitle, unit, entries }) {
-  const LEFT = 220;
+  const LEFT = 250;
   const RIGHT = WIDTH - 130;
   const TOP = 76;
   const STEP = 26;
@@ -110,7 +110,7 @@ function spread(labels, gap, bottom) {
  */
 export function lineChart({ title, subtitle, unit, steps, series }) {
   const LEFT = 90;
-  const RIGHT = WIDTH - 220;
+  const RIGHT = WIDTH - 250;
   const TOP = 76;
   const BOTTOM = 400;
   const ticks = decades(series.flatMap(({ ratios }) => ratios.filter(Boolean)));
@@ -126,7 +126,7 @@ export function lineChart({ title, subtitle, unit, steps, series }) {
   const labels = [];
   for (const { label, kind, ratios } of series) {
     const points = ratios.map((ratio, i) => (ratio === undefined ? undefined : { x: x(i), y: y(ratio) })).filter(Boolean);
-    if (points.length === 0) continue;
+    if (points.length === 0 || ratios.at(-1) === undefined) continue; // its label would stand at a wrong place
     const path = points.map((point, i) => `${i === 0 ? 'M' : 'L'}${at(point.x)} ${at(point.y)}`).join(' ');
     body.push(`<path class="${kind}-line" d="${path}" fill="none" stroke-width="${kind === 'corral' ? 3 : 1.6}"/>`);
     body.push(

@@ -20,7 +20,7 @@ const SUITE_TITLES = {
   memory: 'Memory',
 };
 /** What a row without a limit is compared with. */
-const BASES = ['node', 'plain-js', 'python'];
+const BASES = ['node', 'plain-js'];
 
 /** The contestant that is 1.00 in a row. */
 function baseOf(row) {
@@ -28,39 +28,41 @@ function baseOf(row) {
   return has(row.limit) ?? BASES.map(has).find(Boolean);
 }
 
-const times = (ratio) => (ratio === undefined ? '–' : `${ratioText(ratio)} ×`);
-
 function outcome(goal) {
   if (goal.reached === undefined) return 'not measured';
   return goal.reached ? 'reached' : '**not reached**';
 }
 
+/** `|` would end a cell. */
+const cell = (text) => String(text).replaceAll('|', '\\|');
+const tableRow = (...cells) => `| ${cells.map(cell).join(' | ')} |`;
+
 function goalTable(rows) {
-  const lines = ['| what | corral | against | goal | |', '|---|---|---|---|---|'];
+  const lines = ['| what | corral | goal | measured, of the goal’s base | × limit | × best peer | |', '|---|---|---|---|---|---|---|'];
   for (const row of rows) {
+    const bestPeer = row.contestants.find(({ id }) => id === row.bestPeer)?.label;
     for (const goal of row.goals) {
       const subject = row.contestants.find(({ id }) => id === goal.subject);
-      const against = [
-        subject.toLimit === undefined ? undefined : `${times(subject.toLimit)} limit`,
-        subject.toBestPeer === undefined ? undefined : `${times(subject.toBestPeer)} best peer`,
-      ].filter(Boolean);
-      const value = subject.value === undefined ? subject.reason : against.join(', ') || (subject.value === 0 ? '0' : times(goal.ratio));
-      lines.push(`| ${row.title} | ${subject.label} | ${value} | ${goal.text} | ${outcome(goal)} |`);
+      const measured = subject.value === undefined ? subject.reason : goal.ratio === undefined ? subject.value : ratioText(goal.ratio);
+      const toLimit = subject.toLimit === undefined ? '' : ratioText(subject.toLimit);
+      const toPeer = subject.toBestPeer === undefined ? '' : `${ratioText(subject.toBestPeer)} (${bestPeer})`;
+      lines.push(tableRow(row.title, subject.label, goal.text, measured, toLimit, toPeer, outcome(goal)));
     }
   }
   return lines.join('\n');
 }
 
 function rowTable(row) {
-  if (row.unit === 'survivors') return undefined; // all shapes in one table
   const base = baseOf(row);
+  // Survivors have a table of their own; what has no base has its ratio among the goals.
+  if (row.unit === 'survivors' || base === undefined) return undefined;
   const lines = ['| | ratio | lowest – highest round |', '|---|---|---|'];
   for (const entry of row.contestants) {
     const label = entry.kind === 'corral' ? `**${entry.label}**` : entry.label;
-    if (entry.value === undefined || base === undefined) lines.push(`| ${label} | ${entry.reason ?? '–'} | |`);
+    if (entry.value === undefined) lines.push(tableRow(label, entry.reason ?? '–', ''));
     else {
       const [low, high] = [entry.low, entry.high].map((value) => ratioText(value / base.value));
-      lines.push(`| ${label} | ${times(entry.value / base.value)}${entry.note ? ` (${entry.note})` : ''} | ${low} – ${high} |`);
+      lines.push(tableRow(label, `${ratioText(entry.value / base.value)} ×${entry.note ? ` (${entry.note})` : ''}`, `${low} – ${high}`));
     }
   }
   return `#### ${row.title}\n\n${lines.join('\n')}`;
@@ -70,13 +72,13 @@ function survivorTable(rows) {
   const shapes = rows.filter(({ unit }) => unit === 'survivors');
   if (shapes.length === 0) return undefined;
   const heads = shapes.map(({ title }) => title.replace(/^end a tree, /, '').replace(/: survivors$/, ''));
-  const lines = [`| survivors of | ${heads.join(' | ')} |`, `|---|${heads.map(() => '---|').join('')}`];
+  const lines = [tableRow('survivors of', ...heads), `|---|${heads.map(() => '---|').join('')}`];
   for (const { id, label, kind } of shapes[0].contestants) {
     const cells = shapes.map((row) => {
       const entry = row.contestants.find((other) => other.id === id);
       return entry.value === undefined ? entry.reason : String(entry.value);
     });
-    lines.push(`| ${kind === 'corral' ? `**${label}**` : label} | ${cells.join(' | ')} |`);
+    lines.push(tableRow(kind === 'corral' ? `**${label}**` : label, ...cells));
   }
   return `#### Survivors, 300 ms after the method says it is done (worst round)\n\n${lines.join('\n')}`;
 }
@@ -169,6 +171,7 @@ export function publish({ rows, machine, quick }) {
   const sections = suites.flatMap((suite) => {
     const own = rows.filter((row) => row.suite === suite);
     const tables = [survivorTable(own), ...own.map(rowTable)].filter(Boolean);
+    if (tables.length === 0) return [];
     return [
       `### ${SUITE_TITLES[suite]}`,
       ...picturesOf(suite),

@@ -5,9 +5,9 @@
  * stay in the row, with a reason where there is no figure.
  */
 
-/** What a contestant is, by its id. */
+/** What a contestant is, by its id. A reference is shown, and compared with nothing. */
 export function kindOf(id) {
-  return id.startsWith('limit') ? 'limit' : id.startsWith('corral') ? 'corral' : 'peer';
+  return ['limit', 'corral', 'reference'].find((kind) => id.startsWith(kind)) ?? 'peer';
 }
 
 function reasonFor({ missing, late, failed }) {

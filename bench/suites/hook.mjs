@@ -38,7 +38,7 @@ export async function run({ cast, quick, say }) {
     const imports = LIBRARIES[id].map((name) => `import '${name}';`).join('\n');
     const script = tools.peers && path.join(tools.peers, `${id}.mjs`);
     if (script) writeFileSync(script, imports);
-    return timed(id, `node, only loading ${LIBRARIES[id].join(', ')}`, [process.execPath, script], tools.missing.peers);
+    return timed(id, `node, loading ${LIBRARIES[id].join(', ')}`, [process.execPath, script], tools.missing.peers);
   };
   const results = await withHerd(tools, OTHERS, () =>
     contest(
@@ -47,13 +47,13 @@ export async function run({ cast, quick, say }) {
         timed('corral-hook', 'corral hook', [process.execPath, tools.cli, 'hook'], tools.missing.corral),
         timed('psutil', 'Python script with psutil', [tools.python, '-c', PSUTIL_SCRIPT], tools.missing.psutil),
         ...Object.keys(LIBRARIES).map(importing),
-        timed('limit-bun', 'another runtime: bun empty.cjs', [tools.bun, empty], tools.missing.bun),
+        timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),
       ],
       { rounds: quick ? 2 : 5 },
     ),
   );
   rmSync(directory, { recursive: true, force: true });
-  const ids = ['limit-node', 'corral-hook', 'psutil', ...Object.keys(LIBRARIES), 'limit-bun'];
+  const ids = ['limit-node', 'corral-hook', 'psutil', ...Object.keys(LIBRARIES), 'reference-bun'];
   const row = (spec) => makeRow({ suite: 'hook', results, ids, divide: 1000, ...spec });
   return [
     row({

@@ -45,8 +45,9 @@ async function scanRows({ cast, task, rounds }) {
     ],
     { rounds, deadlineMs: 25_000 },
   );
-  const idle = [...results.values()].map(({ metrics }) => metrics.idleMs?.value).filter((value) => value !== undefined);
-  const idleMs = Math.min(...idle);
+  // An idle loop is as late as its least disturbed contestant says.
+  const idle = [...results.values()].map(({ metrics }) => metrics.idleMs).filter(Boolean);
+  results.set('limit-idle', { label: 'idle loop', metrics: { delayMs: idle.sort((a, b) => a.value - b.value)[0] } });
   return [
     makeRow({
       id: `scan-${processes}`,
@@ -62,12 +63,12 @@ async function scanRows({ cast, task, rounds }) {
     makeRow({
       id: `scan-delay-${processes}`,
       suite: 'scan',
-      title: `scan ${processes} processes: longest delay of the event loop (idle: ${idleMs.toFixed(1)} ms)`,
+      title: `scan ${processes} processes: longest delay of the event loop`,
       unit: 'ms',
       results,
-      ids: [...CORRAL, ...PEERS.filter((id) => id !== 'psutil')],
+      ids: ['limit-idle', ...CORRAL, ...PEERS.filter((id) => id !== 'psutil')],
       metric: 'delayMs',
-      goals: processes === 1000 ? [{ text: '≤ idle + 2 ms', subjects: CORRAL, of: idleMs, atMost: 1, plus: 2 }] : [],
+      goals: processes === 1000 ? [{ text: '≤ idle + 2 ms', subjects: CORRAL, of: 'limit-idle', atMost: 1, plus: 2 }] : [],
     }),
   ];
 }

@@ -10,7 +10,6 @@ const LIMITS = {
   clone: 'C, clone(VM|VFORK) and waitid',
   two: 'C, two vfork + exec',
   posix_spawn: 'C, posix_spawn',
-  fork: 'C, fork + exec',
 };
 /** MB of touched heap → spawns per round. A fork of 4 GB takes a tenth of a second. */
 const COUNTS = { 0: 100, 100: 40, 1000: 12, 4000: 5 };
@@ -29,13 +28,13 @@ export async function run({ cast, quick, say }) {
     }
     say(`spawn, heap ${heapMb} MB`);
     const task = { heapMb, count: quick ? Math.ceil(COUNTS[heapMb] / 2) : COUNTS[heapMb], batch: heapMb === 0 ? BATCH : 0 };
-    const limits = heapMb === 0 ? Object.keys(LIMITS) : ['thread', 'clone', 'fork'];
+    const limits = heapMb === 0 ? Object.keys(LIMITS) : ['thread', 'clone'];
     const peers = heapMb === 4000 || (quick && heapMb > 0) ? ['node', 'bun', 'python', 'execa'] : PEERS;
+    const limitArguments = (mode) => [mode, heapMb, task.count, task.batch, cast.tools.limit.child];
     const results = await contest(
       [
-        ...limits.map((mode) =>
-          cast.limit(`limit-${mode}`, LIMITS[mode], 'spawn', [mode, heapMb, task.count, task.batch, cast.tools.limit.child]),
-        ),
+        ...limits.map((mode) => cast.limit(`limit-${mode}`, LIMITS[mode], 'spawn', limitArguments(mode))),
+        { ...cast.limit('reference-fork', '', 'spawn', limitArguments('fork')), label: 'C, fork + exec: what libuv does' },
         ...CORRAL.map((id) => cast.worker('spawn', id, task)),
         ...peers.map((id) => cast.worker('spawn', id, task)),
       ],
@@ -49,7 +48,7 @@ export async function run({ cast, quick, say }) {
       row({
         id: `spawn-block-${heapMb}`,
         title: `spawn: JavaScript thread blocked by the call, heap ${heapText}`,
-        ids: ['limit-thread', ...CORRAL, ...peers.filter((id) => id !== 'nano-spawn'), 'limit-fork'],
+        ids: ['limit-thread', ...CORRAL, ...peers.filter((id) => id !== 'nano-spawn'), 'reference-fork'],
         metric: 'blockUs',
         goals,
       });

@@ -22,7 +22,7 @@ export async function run({ cast, quick, say }) {
   return [
     row('corral-classify', {
       id: 'classify',
-      title: `judge ${TABLE} processes: columns of a scan → verdicts`,
+      title: `judge ${TABLE.toLocaleString('en-US')} processes: columns of a scan → verdicts`,
       unit: 'ms',
       metric: 'judgeUs',
       divide: 1000,

@@ -45,7 +45,7 @@ const held = [];
 for (let i = 0; i < task.live; i++) held.push(await start(['pause']));
 
 const latencyUs = [];
-for (let i = -10; i < task.count; i++) {
+for (let i = -40; i < task.count; i++) {
   const child = await start(['stamp', stampFile, CHILD_LIFE_MS]);
   const seen = await new Promise((resolve) => exited(child, () => resolve(monotonicNs())));
   readSync(stamp, cell, 0, 8, 0);

@@ -25,7 +25,7 @@ def spawn():
         return subprocess.Popen(arguments, start_new_session=True, **IGNORE)
 
     block, total, batch_block, batch_child = [], [], [], []
-    for i in range(-10, TASK["count"]):
+    for i in range(-30, TASK["count"]):
         since = time.monotonic_ns()
         child = start()
         called = micros(since)
