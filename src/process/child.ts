@@ -48,6 +48,8 @@ type ExitedEvent = Extract<NativeEvent, { type: 'exited' }>;
 const { SIGKILL, SIGCONT } = constants.signals;
 /** Enough for a ladder in JavaScript to do it first: it can tell whom it killed. */
 const BACKSTOP_MS = 100;
+/** Without SIGKILL: what lives so long after the kill signal has withstood. The keeper waits as long. */
+const NOT_FORCED_MS = 2000;
 const ESRCH = -constants.errno.ESRCH;
 const ESTALE = -constants.errno.ESTALE;
 
@@ -341,7 +343,8 @@ export class SpawnedChild implements Child {
     const ending = this.#ending ?? this.#newEnding();
     const neverForced = graceMs === NEVER;
     if (!neverForced) this.#hurry(ending, killSignal === SIGKILL ? 0 : graceMs);
-    terminate(this.#looks(), { killSignal, forceKillAfterDelay: neverForced ? false : graceMs, signal: ending.hurry.signal }).then(
+    const patience = neverForced ? { forceKillAfterDelay: false as const, killWaitMs: NOT_FORCED_MS } : { forceKillAfterDelay: graceMs };
+    terminate(this.#looks(), { killSignal, ...patience, signal: ending.hurry.signal }).then(
       (report) => (report.survivors.length === 0 ? this.#allGone(report) : this.#ladderOver(report)),
       (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
     );
