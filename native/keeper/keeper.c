@@ -45,6 +45,8 @@
 /* What is alive this long after SIGKILL is a survivor (less when all of them refuse the signal). A process that gives
  * back much memory needs seconds to die. */
 #define SETTLE_MS 5000
+/* So many children are reaped before it is looked what else is due. */
+#define MOST_REAPED 256
 /* So many members are named in the report of one ladder. */
 #define MOST_DESCRIBED 32
 /* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
@@ -62,8 +64,8 @@ static struct {
 
   int32_t leader;
   int leader_pidfd;
-  bool leader_ended;
-  bool leader_reaped;
+  bool leader_ended, leader_reaped;
+  bool leader_ended_first; /* before the ladder began, so it is not among what the ladder ended */
   /* Its group can be signalled through the pidfd, even after it was reaped. Otherwise the leader stays a zombie to the
    * end, so that the number of the group can not be given to another one. */
   bool group_by_pidfd;
@@ -132,6 +134,7 @@ static long find_ended(int kind, int32_t pid, int flags, siginfo_t *ret_info, st
 /* For the report. Reading /proc/PID/stat costs nearly half as much as the death itself, so of a large tree only the
  * first are named, unless a walk has seen them before. */
 static void describe(const siginfo_t *info) {
+  if (info->si_pid == keeper.leader && keeper.leader_ended_first) return;
   struct process_stat stat;
   struct corral_member report = {.pid = info->si_pid, .detail = info->si_code == CLD_EXITED ? 0 : info->si_status};
   const struct member *member = member_find(info->si_pid);
@@ -163,17 +166,20 @@ static void reap_unless_leader(int32_t pid) {
   if (find_ended(P_PID, pid, WNOWAIT, &info, &usage) > 0) reap(&info, false);
 }
 
-/* Reaps every child that has ended. False: there is no child left, the tree is empty. */
-static bool reap_all(void) {
+enum reaped { REAPED_ALL_THERE_IS, MORE_TO_REAP, NO_CHILD_LEFT };
+
+/* Reaps the children that have ended, though not for ever: in a storm of forks others die as quickly. */
+static enum reaped reap_ended(void) {
   siginfo_t info;
   struct rusage usage;
-  for (;;) {
+  for (int count = 0;; count++) {
+    if (count == MOST_REAPED) return MORE_TO_REAP;
     const bool is_pinned = !keeper.group_by_pidfd && !keeper.leader_reaped;
     const bool is_described = keeper.phase != RUNNING && keeper.described < MOST_DESCRIBED;
     const int flags = is_pinned || is_described ? WNOWAIT : 0;
     const long found = find_ended(P_ALL, 0, flags, &info, &usage);
-    if (found == -ECHILD) return false;
-    if (found <= 0) return true;
+    if (found == -ECHILD) return NO_CHILD_LEFT;
+    if (found <= 0) return REAPED_ALL_THERE_IS;
     if (info.si_pid == keeper.leader && !keeper.leader_reaped) {
       leader_has_ended(&info, &usage);
       if (is_pinned) break;
@@ -187,9 +193,9 @@ static bool reap_all(void) {
     keeper.found = 0;
     each_own_child(reap_unless_leader);
   } while (keeper.reaped_since_round != reaped);
-  if (keeper.found > 0) return true;
+  if (keeper.found > 0) return REAPED_ALL_THERE_IS;
   reap(&info, false);
-  return reap_all();
+  return reap_ended(); /* waitid on any child has the last word */
 }
 
 /* ---- The ladder ---- */
@@ -233,6 +239,9 @@ static void begin_force(int64_t now) {
 static void begin_ladder(int signal, int64_t grace_ms) {
   const int64_t now = monotonic_us();
   keeper.ladder_at = now;
+  keeper.leader_ended_first = keeper.leader_ended;
+  /* The report names the leader, however many end before it. */
+  if (!keeper.leader_ended) member_remember_child(keeper.leader);
   if (signal == SIGKILL) {
     begin_force(now);
     return;
@@ -482,9 +491,11 @@ static void wait_until(int64_t deadline) {
 
 __attribute__((noreturn)) static void keep(void) {
   for (;;) {
-    if (!reap_all()) finish(0);
+    const enum reaped reaped = reap_ended();
+    if (reaped == NO_CHILD_LEFT) finish(0);
     if (keeper.leader_ended && keeper.phase == RUNNING) on_leader_end();
-    wait_until(advance(monotonic_us()));
+    const int64_t next = advance(monotonic_us());
+    wait_until(reaped == MORE_TO_REAP ? 0 : next);
   }
 }
 

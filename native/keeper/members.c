@@ -255,17 +255,26 @@ static const struct member *walk_parent;
 static int walk_parent_pidfd;
 static bool walk_grew;
 
+/* Enters what was read; the flags stay unless the number belongs to another process than before. */
+static void remember(struct member *member, const struct process_stat *stat) {
+  if (member->start_ticks != 0 && member->start_ticks != stat->start_ticks) member->flags = 0;
+  member->start_ticks = stat->start_ticks;
+  member->pgid = stat->pgid;
+  member->state = stat->state;
+  memcpy(member->name, stat->name, sizeof member->name);
+}
+
+void member_remember_child(int32_t pid) {
+  struct process_stat stat;
+  struct member *member = member_of(pid);
+  member->is_child = true;
+  if (stat_read(pid, &stat)) remember(member, &stat);
+}
+
 static void walk_add(int32_t pid, const struct process_stat *stat, bool is_child) {
   struct member *member = member_of(pid);
   if (member->walk == walk) return;
-  /* Another process under a number we knew: what we sent to the old one does not count. */
-  if (stat != NULL && member->start_ticks != 0 && member->start_ticks != stat->start_ticks) member->flags = 0;
-  if (stat != NULL) {
-    member->start_ticks = stat->start_ticks;
-    member->pgid = stat->pgid;
-    member->state = stat->state;
-    memcpy(member->name, stat->name, sizeof member->name);
-  }
+  if (stat != NULL) remember(member, stat);
   member->is_child = is_child;
   if (member == &forgetful) return;
   member->walk = walk;
