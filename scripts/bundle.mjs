@@ -21,14 +21,17 @@ const common = {
   logLevel: 'warning',
 };
 await build({ ...common, entryPoints: [dist('cli/main.js')], outfile: dist('cli.cjs') });
-// Half the bytes are half the time to parse; names stay, for the stack traces.
 await build({
   ...common,
   entryPoints: [dist('hook/main.js')],
   outfile: dist('hook.cjs'),
+  // Half the bytes are half the time to parse; names stay, for the stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: 140,
+  // The first look at `performance` makes Node load perf_hooks, for a millisecond; this is the same clock.
+  define: { ...common.define, 'performance.now': 'monotonicMs' },
+  banner: { js: `${common.banner.js}\nconst monotonicMs = () => process.uptime() * 1000;` },
 });
 
 // The bundles are all that runs of these.

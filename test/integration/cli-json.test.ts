@@ -1,6 +1,6 @@
 /** What --json prints is JSON, whatever the processes around call themselves; and what people get shows no raw control character. */
 import { describe, expect, it } from 'vitest';
-import { runCorral } from '../helpers/command.js';
+import { corralCommand, runCorral, runFile } from '../helpers/command.js';
 import { startFixture } from '../helpers/fixture.js';
 import { startOrphan } from '../helpers/leftovers.js';
 
@@ -65,5 +65,10 @@ describe('for people', () => {
     const result = await runCorral(['doctor'], { env: { CORRAL_NATIVE_PATH: '/nonexistent.node' } });
     expect(result.code).toBe(1);
     expect(result.stdout).toMatch(/^native addon +missing +not loaded: no native binary could be loaded/m);
+  });
+
+  it('a reader that goes away is no error', async () => {
+    const result = await runFile('sh', ['-c', '"$@" | true', 'sh', ...corralCommand(), 'ps', '--all', '--json']);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
   });
 });
