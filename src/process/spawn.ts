@@ -66,6 +66,8 @@ function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: 
     throw error;
   }
   addon.ref();
+  // Not needed any more, and it may be large and secret; the plan lives as long as the child.
+  plan.request.argv = plan.request.env = '';
 }
 
 function aborted(signal: AbortSignal): ProcessError {
