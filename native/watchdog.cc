@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <mutex>
 
@@ -32,13 +33,17 @@ State &state() {
 void write_all(int fd, const std::string &text) {
   size_t done = 0;
   while (done < text.size()) {
-    ssize_t written = write(fd, text.data() + done, text.size() - done);
+    // A reader that does not read must not keep us, so a pipe is asked first, and gets no more than it takes at once: a
+    // blocking pipe with room for PIPE_BUF bytes is writable (poll(2), pipe(7)).
+    struct pollfd entry = {fd, POLLOUT, 0};
+    int ready = poll(&entry, 1, 100);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return;
+    size_t size = text.size() - done < PIPE_BUF ? text.size() - done : PIPE_BUF;
+    ssize_t written = write(fd, text.data() + done, size);
     if (written > 0) {
       done += static_cast<size_t>(written);
-    } else if (errno == EAGAIN) {
-      struct pollfd entry = {fd, POLLOUT, 0};
-      if (poll(&entry, 1, 100) <= 0) return; // a reader that does not read must not keep us
-    } else if (errno != EINTR) {
+    } else if (errno != EINTR && errno != EAGAIN) {
       return;
     }
   }
