@@ -1,15 +1,16 @@
 /**
  * Watches a process we did not start: its end is told by a pidfd, nothing is polled.
  */
-
 import { constants } from 'node:os';
 import { invalidArgument, ProcessError } from '../errors.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import type { AttachedProcess, ProcessIdentity, Signal } from '../types.js';
 import { hold, keepAlive } from './hold.js';
-import { bootId, refuse } from './identity.js';
+import { bootId, isHidden, refuse } from './identity.js';
 
-const { ESRCH, ESTALE, EINVAL } = constants.errno;
+const { EACCES, EINVAL, ESRCH, ESTALE } = constants.errno;
+
+type End = Awaited<AttachedProcess['exited']>;
 
 /**
  * Takes hold of a running process. The event loop is kept alive until it ends or the handle is disposed of.
@@ -20,24 +21,23 @@ const { ESRCH, ESTALE, EINVAL } = constants.errno;
  *
  * @param target a pid (whoever has it now) or an identity (that process and no other).
  * @throws ProcessError ERR_NO_SUCH_PROCESS when it has ended, is only a zombie, or its number is another's now; ERR_INVALID_ARGUMENT;
- *   ERR_SIGNAL with the kernel's code when there is no descriptor left (EMFILE).
+ *   ERR_SIGNAL when there is no descriptor left (EMFILE) or /proc hides it (EACCES).
  */
 export async function attach(target: number | ProcessIdentity): Promise<AttachedProcess> {
   const { pid, startTicks } = checkTarget(target);
-  let end: { exitCode: number | null; signal: NodeJS.Signals | null } | undefined;
-  let settle!: {
-    resolve: (end: { exitCode: number | null; signal: NodeJS.Signals | null }) => void;
-    reject: (reason: ProcessError) => void;
-  };
-  const exited = new Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
-    settle = { resolve, reject };
+  let end: End | undefined;
+  let isDisposed = false;
+  let resolve!: (end: End) => void;
+  let reject!: (reason: ProcessError) => void;
+  const exited = new Promise<End>((onEnd, onDisposal) => {
+    [resolve, reject] = [onEnd, onDisposal];
   });
   exited.catch(() => {}); // Whoever disposes of the handle without having asked shall not be told.
 
   const held = hold({ pid, startTicks }, (status) => {
     end = endOf(status);
     release();
-    settle.resolve(end);
+    resolve(end);
   });
   if (typeof held === 'number') throw attachError(pid, held);
   const awake = keepAlive();
@@ -45,17 +45,16 @@ export async function attach(target: number | ProcessIdentity): Promise<Attached
     held.close();
     awake();
   };
-  let disposed = false;
 
   return {
     identity: { pid, startTicks: held.startTicks, bootId: bootId() },
     exited,
-    isAlive: () => end === undefined && !disposed && held.signal(0) !== -ESRCH,
+    isAlive: () => end === undefined && !isDisposed && held.signal(0) !== -ESRCH,
     kill(signal: Signal = 'SIGTERM') {
       const number = signalNumberOrProbe(signal, 'signal');
       if (number !== 0) refuse(pid, 'target');
       if (end !== undefined) return false;
-      if (disposed) throw new ProcessError('ERR_ABORTED', `process ${pid} is not held any more: the handle was disposed of`, { pid });
+      if (isDisposed) throw new ProcessError('ERR_ABORTED', `process ${pid} is not held any more: the handle was disposed of`, { pid });
       const result = held.signal(number);
       if (result === -ESRCH) return false;
       if (result === 0) return true;
@@ -63,9 +62,9 @@ export async function attach(target: number | ProcessIdentity): Promise<Attached
       throw new ProcessError('ERR_SIGNAL', `${what} to ${pid} was refused`, { pid, errno: result, syscall: 'pidfd_send_signal' });
     },
     [Symbol.dispose]() {
-      disposed = true;
+      isDisposed = true;
       release();
-      settle.reject(new ProcessError('ERR_ABORTED', `process ${pid} is not watched any more: the handle was disposed of`, { pid }));
+      reject(new ProcessError('ERR_ABORTED', `process ${pid} is not watched any more: the handle was disposed of`, { pid }));
     },
   };
 }
@@ -83,8 +82,9 @@ function checkTarget(target: number | ProcessIdentity): Pick<ProcessIdentity, 'p
 }
 
 function attachError(pid: number, errno: number): ProcessError {
-  if (errno === -ESRCH) return new ProcessError('ERR_NO_SUCH_PROCESS', `no process ${pid} is running`, { pid });
+  if (errno === -ESRCH && !isHidden(pid)) return new ProcessError('ERR_NO_SUCH_PROCESS', `no process ${pid} is running`, { pid });
   if (errno === -ESTALE) return new ProcessError('ERR_NO_SUCH_PROCESS', `the number ${pid} belongs to another process now`, { pid });
   if (errno === -EINVAL) return new ProcessError('ERR_NO_SUCH_PROCESS', `${pid} is a thread, not a process`, { pid });
+  if (errno === -ESRCH) return new ProcessError('ERR_SIGNAL', `process ${pid} is not shown by /proc`, { pid, errno: -EACCES });
   return new ProcessError('ERR_SIGNAL', `process ${pid} could not be held`, { pid, errno, syscall: 'pidfd_open' });
 }

@@ -6,10 +6,8 @@
 import { isAscii } from 'node:buffer';
 import { FIELD_ARGS, FIELD_CGROUP, FIELD_CWD, FIELD_ENV, FIELD_EXE, FIELD_STAT, FIELD_UID, type ScanColumns } from '../native.js';
 import type { ProcessField, ProcessInfo } from '../types.js';
-import { FIELD_BITS, type ProcessRow, type TableFacts } from './row.js';
+import { FIELD_BITS, KERNEL_THREAD, type ProcessRow, type TableFacts } from './row.js';
 
-/** PF_KTHREAD of the kernel's include/linux/sched.h. */
-export const KERNEL_THREAD = 0x00200000;
 /** The start time of a row whose stat was hidden from us; it belongs to no process. */
 const HIDDEN_TICKS = 0xffff_ffff_ffff_ffffn;
 

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { invalidArgument, ProcessError } from '../errors.js';
 import { kernel, native } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
+import { KERNEL_THREAD } from './row.js';
 
 /** /proc/sys/kernel/random/boot_id. */
 export function bootId(): string {
@@ -18,6 +19,17 @@ export function bootId(): string {
 export function identityOf(pid: number): ProcessIdentity | null {
   const startTicks = native().startTicks(pid);
   return typeof startTicks === 'bigint' ? { pid, startTicks, bootId: bootId() } : null;
+}
+
+/** Whether a process exists that /proc does not show to us: mounted with hidepid, it leaves out those of other users, proc(5). */
+export function isHidden(pid: number): boolean {
+  if (identityOf(pid) !== null) return false;
+  try {
+    process.kill(pid, 0); // sends nothing
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  return false;
 }
 
 /** Ourselves, as far as choosing victims is concerned. */
@@ -44,9 +56,9 @@ export function releaseKeeper(pid: number): void {
 
 /** Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session. */
 export function self(): Self {
-  const own = readLinks('self');
+  const own = readStat('self');
   const ancestors = new Set<number>();
-  for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readLinks(pid)?.ppid ?? 0) ancestors.add(pid);
+  for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readStat(pid)?.ppid ?? 0) ancestors.add(pid);
   return { pid: process.pid, pgid: own?.pgid ?? 0, sid: own?.sid ?? 0, ancestors, keepers: new Set(keepers) };
 }
 
@@ -76,8 +88,13 @@ function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined 
   return undefined;
 }
 
-/** ppid, process group and session of proc_pid_stat(5); undefined when there is none or it is hidden. */
-function readLinks(pid: number | 'self'): { ppid: number; pgid: number; sid: number } | undefined {
+/** Whether no signal reaches it because it is the kernel's own. */
+export function isKernelThread(pid: number): boolean {
+  return ((readStat(pid)?.flags ?? 0) & KERNEL_THREAD) !== 0;
+}
+
+/** What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden. */
+function readStat(pid: number | 'self'): { ppid: number; pgid: number; sid: number; flags: number } | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -85,9 +102,9 @@ function readLinks(pid: number | 'self'): { ppid: number; pgid: number; sid: num
     return undefined;
   }
   // The name before it may hold anything, parentheses and newlines too: what follows the last one is ours.
-  const [, ppid, pgid, sid] = stat
+  const [, ppid = 0, pgid = 0, sid = 0, , , flags = 0] = stat
     .slice(stat.lastIndexOf(')') + 2)
-    .split(' ', 4)
+    .split(' ', 7)
     .map(Number);
-  return ppid === undefined || pgid === undefined || sid === undefined ? undefined : { ppid, pgid, sid };
+  return { ppid, pgid, sid, flags };
 }

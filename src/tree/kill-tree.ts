@@ -4,11 +4,11 @@
  * Which processes belong to it is members.ts, how they are ended terminate.ts; this is the door: who is meant, and who is refused.
  */
 import type { ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
 import { invalidArgument, ProcessError } from '../errors.js';
 import type { ProcessIdentity, TerminationOptions, TerminationReport } from '../types.js';
-import { bootId, identityOf, refuse } from './identity.js';
+import { bootId, identityOf, isHidden, isKernelThread, refuse } from './identity.js';
 import { checkOptions, terminationSettings } from './options.js';
-import { scan } from './scan.js';
 import { selectTree } from './select.js';
 import { terminate } from './terminate.js';
 
@@ -25,7 +25,7 @@ import { terminate } from './terminate.js';
  * @param options.forceKillAfterDelay milliseconds; false: no SIGKILL, what is left after 2000 ms is reported as `not-forced`.
  * @param options.signal aborted: SIGKILL at once instead of after the delay; the promise still settles only with the truth.
  * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, kernel threads and
- *   corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN.
+ *   corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN; ERR_SIGNAL (EPERM) for a process that /proc hides (hidepid).
  */
 export async function killTree(
   target: number | ChildProcess | ProcessIdentity,
@@ -36,7 +36,8 @@ export async function killTree(
   // Before anything is awaited: what a ChildProcess names can not be reaped, and its number not be used again, within this turn.
   const root = resolveTarget(target);
   if (root === null) return { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
-  await refuseKernelThread(root);
+  const { pid } = root;
+  if (isKernelThread(pid)) throw new ProcessError('ERR_REFUSED_TARGET', `target: ${pid} is refused: it is a thread of the kernel`, { pid });
   return terminate(selectTree(root), options);
 }
 
@@ -44,7 +45,7 @@ export async function killTree(
 function resolveTarget(target: number | ChildProcess | ProcessIdentity): ProcessIdentity | null {
   if (typeof target === 'number') {
     refuse(target, 'target');
-    return identityOf(target);
+    return visible(target);
   }
   if (typeof target !== 'object' || target === null) {
     throw invalidArgument('target', 'a process id, a ChildProcess or a ProcessIdentity', target);
@@ -56,7 +57,17 @@ function resolveTarget(target: number | ChildProcess | ProcessIdentity): Process
   // Without a pid it was never started; Node's own kill() would then hit pid 0, which means our own group.
   if (named.pid === undefined || named.exitCode !== null || named.signalCode !== null) return null;
   refuse(named.pid, 'target');
-  return identityOf(named.pid);
+  return visible(named.pid);
+}
+
+/** Who has the pid now; null: nobody. What exists and is not shown to us must not pass for gone. */
+function visible(pid: number): ProcessIdentity | null {
+  const identity = identityOf(pid);
+  if (identity === null && isHidden(pid)) {
+    const errno = -constants.errno.EPERM;
+    throw new ProcessError('ERR_SIGNAL', `process ${pid} is another user's, and /proc does not show it`, { pid, errno });
+  }
+  return identity;
 }
 
 function checkIdentity(identity: ProcessIdentity): ProcessIdentity | null {
@@ -68,12 +79,4 @@ function checkIdentity(identity: ProcessIdentity): ProcessIdentity | null {
   if (now !== null && now.startTicks !== startTicks) return null;
   refuse(pid, 'target.pid');
   return now;
-}
-
-async function refuseKernelThread({ pid }: ProcessIdentity): Promise<void> {
-  const table = await scan({ fields: ['name'], pids: [pid] });
-  if (!table.isKernelThread(pid)) return;
-  throw new ProcessError('ERR_REFUSED_TARGET', `target: ${pid} is refused: it is a thread of the kernel (${table.get(pid)?.name})`, {
-    pid,
-  });
 }

@@ -125,7 +125,7 @@ function isSpared(row: ProcessRow, table: ProcessTable, ourselves: Self): boolea
   return pid <= 1 || pid === ourselves.pid || ourselves.ancestors.has(pid) || ourselves.keepers.has(pid) || table.isKernelThread(pid);
 }
 
-/** A tree inside a tree has a mark of its own and keeps those around it in CORRAL_TREE_PARENTS. */
+/** A tree inside a tree has a mark of its own and keeps those around it in CORRAL_TREE_PARENTS, separated by colons. */
 function carriesMark({ env }: ProcessRow, mark: string): boolean {
-  return env !== undefined && (env.CORRAL_TREE === mark || (env.CORRAL_TREE_PARENTS ?? '').split(/[:,\s]+/).includes(mark));
+  return env !== undefined && (env.CORRAL_TREE === mark || (env.CORRAL_TREE_PARENTS ?? '').split(':').includes(mark));
 }

@@ -47,3 +47,6 @@ export const FIELD_BITS: Readonly<Record<ProcessField, number>> = {
   cgroup: FIELD_CGROUP,
 };
 export const PROCESS_FIELDS = Object.keys(FIELD_BITS) as ProcessField[];
+
+/** PF_KTHREAD of the kernel's include/linux/sched.h, in the flags of proc_pid_stat(5). */
+export const KERNEL_THREAD = 0x00200000;

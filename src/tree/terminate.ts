@@ -10,7 +10,7 @@ import { ProcessError } from '../errors.js';
 import { endOf, signalName } from '../signals.js';
 import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport } from '../types.js';
 import { type Held, type Hold, hold, keepAlive } from './hold.js';
-import { refuse, self } from './identity.js';
+import { refuse, type Self, self } from './identity.js';
 import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
 import { checkDelay, terminationSettings } from './options.js';
 import { PROCESS_FIELDS } from './row.js';
@@ -82,6 +82,8 @@ const UNHELD_TURN_MS = 5;
 /** A descriptor that was given back is closed on another thread. */
 const SHORTAGE_RETRIES = 200;
 
+/** Ourselves, where no group is signalled: the leader of our own may then be ended like anybody else. */
+const individually = (): Self => ({ ...self(), pgid: 0 });
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const isShortage = (errno: number) => errno === -EMFILE || errno === -ENFILE;
 /** How many of so many descriptors to give back. */
@@ -181,7 +183,7 @@ class Termination {
       return;
     }
     this.#looked = true;
-    const ourselves = self();
+    const ourselves = individually();
     for (const info of rows) {
       const key = keyOf(info);
       const target = this.#targets.get(key);
@@ -354,7 +356,7 @@ export async function terminateListed(
 ): Promise<ListedResult[]> {
   checkDelay(options.graceMs, 'graceMs');
   checkDelay(options.killWaitMs, 'killWaitMs');
-  const ourselves = self();
+  const ourselves = individually();
   for (const { pid } of targets) refuse(pid, 'targets', () => ourselves);
   const release = system.keepAlive();
   try {

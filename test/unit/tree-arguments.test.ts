@@ -1,8 +1,9 @@
 /** What the doors of tree/ refuse, and how they say it; nothing here reaches a process. */
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { attach } from '../../src/tree/attach.js';
-import { refuse, type Self } from '../../src/tree/identity.js';
+import { isKernelThread, refuse, type Self } from '../../src/tree/identity.js';
 import { killTree } from '../../src/tree/kill-tree.js';
 import { checkOptions, terminationSettings } from '../../src/tree/options.js';
 import { listProcesses, scan, snapshot } from '../../src/tree/scan.js';
@@ -45,6 +46,18 @@ describe('refuse', () => {
     for (const pid of [process.pid, process.ppid])
       expect(() => refuse(pid, 'PID')).toThrow(error('ERR_REFUSED_TARGET', new RegExp(`^PID: ${pid} `)));
   });
+});
+
+it('threads of the kernel', () => {
+  let second = '';
+  try {
+    second = readFileSync('/proc/2/comm', 'utf8').trim();
+  } catch {
+    // In a pid namespace there are none.
+  }
+  expect(isKernelThread(2)).toBe(second === 'kthreadd');
+  expect(isKernelThread(process.pid)).toBe(false);
+  expect(isKernelThread(4_194_304)).toBe(false);
 });
 
 describe('terminationSettings', () => {
