@@ -45,8 +45,10 @@
 /* What is alive this long after SIGKILL is a survivor (less when all of them refuse the signal). A process that gives
  * back much memory needs seconds to die. */
 #define SETTLE_MS 5000
-/* So many children are reaped before it is looked what else is due. */
+/* So many children are reaped before it is looked what else is due; and so long the leader's end waits for the others
+ * that have ended as well, since if all have, nothing is left to be done. */
 #define MOST_REAPED 256
+#define BACKLOG_US 100000
 /* So many members are named in the report of one ladder. */
 #define MOST_DESCRIBED 32
 /* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
@@ -65,6 +67,7 @@ static struct {
   int32_t leader;
   int leader_pidfd;
   bool leader_ended, leader_reaped;
+  int64_t leader_ended_at;
   bool leader_ended_first; /* before the ladder began, so it is not among what the ladder ended */
   /* Its group can be signalled through the pidfd, even after it was reaped. Otherwise the leader stays a zombie to the
    * end, so that the number of the group can not be given to another one. */
@@ -76,7 +79,7 @@ static struct {
   int64_t look_at, latest_look_at;
   int64_t round_at, pause_us;
   uint32_t rounds_with_new, children_at_round, denied_at_round, reaped_since_round, found, described;
-  bool reported;
+  bool is_quiet, reported;
 } keeper;
 
 /* ---- Signals to the leader's group ---- */
@@ -113,6 +116,7 @@ static uint64_t microseconds(const struct timeval *time) {
 static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) {
   if (keeper.leader_ended) return;
   keeper.leader_ended = true;
+  keeper.leader_ended_at = monotonic_us();
   struct corral_exited exited = {
       .wait_status = wait_status(info),
       .flags = keeper.flags,
@@ -187,12 +191,11 @@ static enum reaped reap_ended(void) {
     reap(&info, flags == 0);
   }
   /* The leader has to stay, and any-child would show it for ever: ask for the others by number. */
-  uint32_t reaped;
-  do {
-    reaped = keeper.reaped_since_round;
-    keeper.found = 0;
-    each_own_child(reap_unless_leader);
-  } while (keeper.reaped_since_round != reaped);
+  const uint32_t reaped = keeper.reaped_since_round;
+  keeper.found = 0;
+  each_own_child(reap_unless_leader);
+  /* The list may have missed some while it grew shorter: again, until nobody on it has ended. */
+  if (keeper.reaped_since_round != reaped) return MORE_TO_REAP;
   if (keeper.found > 0) return REAPED_ALL_THERE_IS;
   reap(&info, false);
   return reap_ended(); /* waitid on any child has the last word */
@@ -274,30 +277,32 @@ static void ask_outsiders(void) {
   }
 }
 
-static void kill_member(struct member *member, int signal) {
-  if (member_signal(member, signal) == -EPERM) member->flags |= MEMBER_DENIED;
+/* Remembers who was sent SIGKILL, so that everyone gets it once; who refused it is asked again when it is quiet, for
+ * ids can change. */
+static bool must_kill(struct member *member) {
+  const uint16_t flags = member->flags;
+  if ((flags & MEMBER_KILLED) != 0 && !(keeper.is_quiet && (flags & MEMBER_DENIED) != 0)) return false;
+  if ((flags & MEMBER_KILLED) == 0) keeper.found++;
+  member->flags = (uint16_t)((flags | MEMBER_KILLED) & ~MEMBER_DENIED);
+  return true;
+}
+
+static void book_kill(struct member *member, long error) {
+  if (error == -EPERM) member->flags |= MEMBER_DENIED;
 }
 
 static void kill_child(int32_t pid) {
-  keeper.children_at_round++;
   struct member *member = member_of(pid);
-  if ((member->flags & MEMBER_KILLED) == 0) {
-    member->flags |= MEMBER_KILLED;
-    keeper.found++;
-    /* Ours and not reaped, so the number is certainly this child's. */
-    if (raw_syscall(SYS_kill, pid, SIGKILL) == -EPERM) member->flags |= MEMBER_DENIED;
-  }
+  /* Ours and not reaped, so the number is certainly this child's. */
+  if (must_kill(member)) book_kill(member, raw_syscall(SYS_kill, pid, SIGKILL));
+  keeper.children_at_round++;
   if ((member->flags & MEMBER_DENIED) != 0) keeper.denied_at_round++;
 }
 
-/* SIGKILL to those whose parent would not die, and so did not become our children. */
-static void kill_below(void) {
-  for (struct member *member = members_walk(); member != NULL; member = member->next) {
-    if ((member->flags & MEMBER_KILLED) != 0 || member->state == 'Z') continue;
-    member->flags |= MEMBER_KILLED;
-    keeper.found++;
-    kill_member(member, SIGKILL);
-  }
+/* SIGKILL to everyone a walk finds: those too whose parent would not die, and who so did not become our children. */
+static void kill_walk(void) {
+  for (struct member *member = members_walk(); member != NULL; member = member->next)
+    if (member->state != 'Z' && must_kill(member)) book_kill(member, member_signal(member, SIGKILL));
 }
 
 static void stop_child(int32_t pid) {
@@ -324,22 +329,19 @@ static void stop_then_kill(void) {
     if (keeper.found == 0) break;
   }
   signal_group(SIGKILL);
-  for (struct member *member = members_walk(); member != NULL; member = member->next) {
-    member->flags |= MEMBER_KILLED;
-    kill_member(member, SIGKILL);
-  }
+  kill_walk();
 }
 
 /* One round: our own children first, since that is safe, quick, and hands us the next ones. When it is time for a round
  * and nobody new has come, those who are held by a parent that does not die. */
 static void force_round(int64_t now) {
-  const bool is_quiet = now >= keeper.round_at;
+  keeper.is_quiet = now >= keeper.round_at;
   keeper.found = 0;
   keeper.children_at_round = keeper.denied_at_round = 0;
   each_own_child(kill_child);
-  if (keeper.found == 0 && is_quiet) {
+  if (keeper.found == 0 && keeper.is_quiet) {
     signal_group(SIGKILL);
-    kill_below();
+    kill_walk();
   }
   if (keeper.found > 0) {
     keeper.pause_us = FIRST_PAUSE_US;
@@ -347,7 +349,7 @@ static void force_round(int64_t now) {
       keeper.rounds_with_new = 0;
       stop_then_kill();
     }
-  } else if (is_quiet) {
+  } else if (keeper.is_quiet) {
     keeper.rounds_with_new = 0;
     keeper.pause_us *= 2;
     const int64_t longest = keeper.reported ? SURVIVOR_PAUSE_US : LONGEST_PAUSE_US;
@@ -424,6 +426,8 @@ static void on_packet(const union owner_packet *packet) {
   if (keeper.phase == FORCING || !is_kill) {
     if (keeper.reported) keeper.report_at = after_ms(now, NOT_FORCED_MS);
     keeper.reported = false;
+    keeper.round_at = now;
+    keeper.pause_us = FIRST_PAUSE_US;
   }
   if (keeper.phase == ASKING && is_kill) {
     begin_force(now);
@@ -493,8 +497,11 @@ __attribute__((noreturn)) static void keep(void) {
   for (;;) {
     const enum reaped reaped = reap_ended();
     if (reaped == NO_CHILD_LEFT) finish(0);
-    if (keeper.leader_ended && keeper.phase == RUNNING) on_leader_end();
-    const int64_t next = advance(monotonic_us());
+    const int64_t now = monotonic_us();
+    if (keeper.phase == RUNNING && keeper.leader_ended &&
+        (reaped == REAPED_ALL_THERE_IS || now - keeper.leader_ended_at > BACKLOG_US))
+      on_leader_end();
+    const int64_t next = advance(now);
     wait_until(reaped == MORE_TO_REAP ? 0 : next);
   }
 }
@@ -506,10 +513,20 @@ static void fail(int stage, int error) {
   packets_send(CORRAL_FAILED, &failed, sizeof failed, -1);
 }
 
+/* The NUL that ends the last string of arguments and environment; the kernel puts them one behind the other. To be
+ * asked before the start, which may change elements of argv (child_setup.h). */
+static char *end_of_strings(char **argv, char **envp) {
+  char *last = argv[0];
+  for (char **text = argv; *text != NULL; text++) last = *text;
+  for (char **text = envp; *text != NULL; text++) last = *text;
+  while (*last != '\0') last++;
+  return last;
+}
+
 /* The arguments and the environment were the leader's and may hold secrets; it has its own copy now. What ps(1) shows
  * instead names the tree, so that a keeper can be recognised. A title that runs beyond the arguments is shown as long
  * as their last byte is not NUL (proc(5)). */
-static void hide_arguments(char **argv, char **envp, int32_t leader) {
+static void hide_arguments(char *first, char *last, char **envp, int32_t leader) {
   char title[160];
   const char *end = title + sizeof title;
   char *at = append(title, end, KEEPER_NAME);
@@ -517,11 +534,6 @@ static void hide_arguments(char **argv, char **envp, int32_t leader) {
   if (tree != NULL) at = append(append(at, end, " --tree "), end, tree);
   (void)append_number(append(at, end, " --leader "), end, (uint64_t)leader);
 
-  char *const first = argv[0];
-  char *last = first;
-  for (char **text = argv; *text != NULL; text++) last = *text;
-  for (char **text = envp; *text != NULL; text++) last = *text;
-  while (*last != '\0') last++;
   memset(first, 0, (size_t)(last - first));
   (void)append(first, last + 1, title);
 
@@ -598,6 +610,7 @@ int keeper_main(int argc, char **argv, char **envp) {
   keeper.signal_fd = (int)error;
   keeper.pid = (int32_t)raw_syscall(SYS_getpid);
   members_init(keeper.pid);
+  char *const first = argv[0], *const last = end_of_strings(argv, envp);
   if (!start_leader(argv, envp)) return 1;
 
   /* From here on the keeper holds nothing of the leader's: no end of a pipe whose closing somebody waits for, no
@@ -606,7 +619,7 @@ int keeper_main(int argc, char **argv, char **envp) {
   (void)raw_syscall(SYS_close, 1);
   (void)raw_syscall(SYS_close, 2);
   (void)raw_syscall(SYS_chdir, "/");
-  hide_arguments(argv, envp, keeper.leader);
+  hide_arguments(first, last, envp, keeper.leader);
   lower_oom_score();
   keeper.group_by_pidfd = keeper.leader_pidfd >= 0 && signal_group_by_pidfd(0) == 0;
   keeper.timeout_at = keeper.start.timeout_ms == 0 ? NEVER_US : after_ms(monotonic_us(), keeper.start.timeout_ms);

@@ -17,7 +17,7 @@
 enum source {
   SOURCE_CHILDREN, /* /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN) */
   SOURCE_SCAN,     /* parents, from every /proc/PID/stat */
-  SOURCE_PROBE,    /* no /proc of our pid namespace: asking waitid(2) about each number finds our own children */
+  SOURCE_PROBE,    /* /proc is missing or another namespace's: waitid(2) on each number finds our own children */
 };
 
 static int32_t self;
@@ -46,6 +46,7 @@ static const char *parse_number(const char *at, uint64_t *ret_number) {
 }
 
 bool stat_read(int32_t pid, struct process_stat *ret_stat) {
+  if (source == SOURCE_PROBE) return false;
   char path[40];
   (void)proc_path(path, path + sizeof path, pid, "/stat");
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -177,14 +178,14 @@ static void each_number_in(const char *directory, void (*visit)(int32_t number))
   (void)raw_syscall(SYS_close, fd);
 }
 
-/* Calls visit(pid) for each child of one thread. */
-static void each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t pid)) {
+/* Calls visit(pid) for each child of one thread. False: the list can not be read. */
+static bool each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t pid)) {
   char path[64];
   const char *end = path + sizeof path;
   char *at = proc_path(path, end, pid, "/task/");
   (void)append(append_number(at, end, (uint64_t)tid), end, "/children");
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return;
+  if (fd < 0) return false;
   char buffer[2048];
   long length;
   uint64_t number = 0; /* a number may lie across two reads */
@@ -199,6 +200,7 @@ static void each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t
     }
   }
   (void)raw_syscall(SYS_close, fd);
+  return true;
 }
 
 static void (*visit_own)(int32_t pid);
@@ -236,7 +238,7 @@ void each_own_child(void (*visit)(int32_t pid)) {
   visit_own = visit;
   switch (source) {
   case SOURCE_CHILDREN:
-    each_child_of_thread(self, self, visit);
+    if (!each_child_of_thread(self, self, visit)) probe(); /* somebody has unmounted /proc */
     break;
   case SOURCE_SCAN:
     each_number_in("/proc", visit_if_own);
@@ -260,7 +262,8 @@ static void remember(struct member *member, const struct process_stat *stat) {
   if (member->start_ticks != 0 && member->start_ticks != stat->start_ticks) member->flags = 0;
   member->start_ticks = stat->start_ticks;
   member->pgid = stat->pgid;
-  member->state = stat->state;
+  /* A process whose first thread has ended while others run looks like a zombie. */
+  member->state = stat->state == 'Z' && stat->threads > 1 ? 'S' : stat->state;
   memcpy(member->name, stat->name, sizeof member->name);
 }
 
@@ -314,7 +317,7 @@ static void walk_add_below(int32_t pid) {
 }
 
 static void walk_thread(int32_t tid) {
-  each_child_of_thread(walk_parent->pid, tid, walk_add_below);
+  (void)each_child_of_thread(walk_parent->pid, tid, walk_add_below);
 }
 
 static void walk_below(const struct member *parent) {

@@ -45,11 +45,12 @@ static bool is_valid(const union owner_packet *packet, long length) {
   }
 }
 
-/* MSG_TRUNC makes the result the real length, so that a longer packet is seen as one. */
+/* MSG_TRUNC makes the result the real length, so that a longer packet is seen as one. An owner that closes with replies
+ * unread leaves an error before the packets it has sent; it is reported once. */
 static long receive(union owner_packet *packet, int flags) {
   long length;
   do length = raw_syscall(SYS_recvfrom, control_fd, packet, sizeof *packet, flags | MSG_TRUNC, NULL, NULL);
-  while (length == -EINTR);
+  while (length == -EINTR || length == -ECONNRESET);
   return length;
 }
 

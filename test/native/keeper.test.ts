@@ -2,9 +2,9 @@
  * The keeper over its socket: what it says, whom it ends, what it leaves. The leak guard of the suite sees to it that each test leaves
  * no process behind, so a member that got away fails the test even where nothing else would notice.
  */
-import { chmodSync, copyFileSync, readFileSync, readlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { build } from '../fixtures/c/build.js';
 import { Owner, type OwnerOptions } from '../fixtures/c/keeper-owner.js';
 import { requireRoot, requireUnprivileged } from '../helpers/contained.js';
@@ -21,6 +21,7 @@ const FORCED = 2;
 const LEFT = 4;
 const NOT_FORCED = 3;
 const EPERM_REASON = 1;
+const UNINTERRUPTIBLE = 2;
 /** sizeof(struct corral_settings) */
 const SETTINGS_SIZE = 32 + 16 * 24 + 4 + 256 * 4 + 4;
 const EPROTO = 71;
@@ -139,6 +140,20 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       await owner.finished();
     });
 
+    it('runs a script without #! that gets no environment, and hides that as well', async () => {
+      const file = path.join(tempDirectory(), 'script');
+      writeFileSync(file, 'echo READY script $$; exec sleep 30\n');
+      chmodSync(file, 0o755);
+      const owner = run([file, 's3cret'], [], { prefix: ['env', '-i'] });
+      const [script] = await owner.ready(1);
+      const { keeper, pid } = await owner.event('started');
+      expect(script?.pid).toBe(pid);
+      const title = `corral-keeper --leader ${pid}`;
+      await eventually(() => readFileSync(`/proc/${keeper}/cmdline`, 'utf8').replace(/\0+$/, '') === title);
+      owner.send('kill');
+      await owner.finished();
+    });
+
     it.each(['HUP', 'INT', 'QUIT', 'TERM', 'USR1', 'PIPE', 'ALRM', 'TSTP'] as const)('is not disturbed by SIG%s', async (name) => {
       const owner = run([artist, 'wait']);
       const { keeper } = await owner.event('started');
@@ -177,6 +192,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       ['a daemon without an environment', 'env -i "$1" daemon ignore; exec "$1" wait', 2],
       ['a stopped member', '"$1" stop & exec "$1" wait', 2],
       ['a stopped member elsewhere', 'setsid "$1" stop & exec "$1" wait', 2],
+      ['a member elsewhere whose first thread has ended', 'setsid "$1" headless & exec "$1" wait', 2],
       ['a chain of sessions', 'exec "$1" chain 30', 1],
       ['a child of another thread', 'exec "$1" thread "$1" chain 3', 1],
       ['many in one group', 'exec "$1" herd 100', 1],
@@ -198,9 +214,8 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const exited = await owner.event('exited');
       const empty = await owner.finished();
       for (const member of members) expect(readStat(member.pid), `${member.name} is gone`).toBeUndefined();
-      // Of a chain only those are found without /proc whose parents have died, and that is when SIGKILL comes.
-      const isHidden = isWithoutProc && /chain|thread/.test(name);
-      const isStubborn = members.some((member) => member.name === 'ignore') || /hop|storm|hydra/.test(name) || isHidden;
+      // Without /proc members elsewhere are found late: when their parents have died, or their numbers have been tried.
+      const isStubborn = members.some((member) => member.name === 'ignore') || /hop|storm|hydra/.test(name) || isWithoutProc;
       expect(empty.flags & ~(isStubborn ? FORCED : 0)).toBe(0);
       const leader = owner.terminated.find((member) => member.pid === pid);
       expect(leader?.detail).toBe(exited.status & 0x7f);
@@ -323,6 +338,18 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect((await owner.event('keeperExit')).status).toBe(0);
       expect(readStat(member?.pid ?? 0)).toBeUndefined();
     });
+  });
+
+  it('takes the last word of an owner that did not read its replies', async () => {
+    const owner = run(shell('"$1" daemon ignore; exec "$1" wait'), [`leader=${WAIT}`, `owner=${LEAVE}`]);
+    const members = await owner.ready(2);
+    const { pid } = await owner.event('started');
+    owner.send('pause');
+    process.kill(pid, 'SIGKILL');
+    await eventually(() => readStat(pid) === undefined);
+    owner.send(`stop ${SIGTERM} 100\nclose`);
+    expect((await owner.event('keeperExit')).status).toBe(0);
+    for (const member of members) expect(readStat(member.pid)).toBeUndefined();
   });
 
   describe('the ladder', () => {
@@ -488,6 +515,34 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect(owner.all('empty')).toEqual([]);
       process.kill(other?.pid ?? 0, 'SIGKILL');
       await owner.finished();
+    });
+
+    it('names a member in uninterruptible sleep as a survivor, and ends when it does', async (context) => {
+      requireRoot(context, 'freezes a process');
+      // What a freezer of cgroup v1 holds is in state D and takes no signal, SIGKILL included.
+      const freezer = path.join('/sys/fs/cgroup/freezer', `corral-test-${process.pid}`);
+      try {
+        mkdirSync(freezer);
+      } catch {
+        context.skip('needs the freezer of cgroup v1');
+      }
+      const set = (state: string) => writeFileSync(path.join(freezer, 'freezer.state'), state);
+      onTestFinished(async () => {
+        set('THAWED');
+        await eventually(() => rmdirSync(freezer) === undefined);
+      });
+      const owner = run(shell('"$1" daemon wait; exec "$1" wait'));
+      const members = await owner.ready(2);
+      const { pid: leader } = await owner.event('started');
+      const frozen = members.find((member) => member.pid !== leader);
+      writeFileSync(path.join(freezer, 'cgroup.procs'), String(frozen?.pid));
+      set('FROZEN');
+      await eventually(() => readStat(frozen?.pid ?? 0)?.state === 'D');
+      owner.send(`stop ${SIGTERM} 100`);
+      expect(await owner.survivors()).toMatchObject([{ pid: frozen?.pid, detail: UNINTERRUPTIBLE, name: 'artist' }]);
+      expect(owner.all('empty')).toEqual([]);
+      set('THAWED');
+      expect((await owner.finished()).flags).toBe(FORCED);
     });
   });
 
