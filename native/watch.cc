@@ -332,8 +332,8 @@ void Watch::on_child_exit(Held &held) {
   event.system_us = report.system_us;
   event.max_rss_bytes = report.max_rss_bytes;
   held.environment->post(std::move(event));
-  // A running ladder goes on for the rest of the group: the pidfd still names it (6.9).
-  if (!held.forcing) set_deadline(held, 0);
+  // A running ladder goes on for the rest of the group, if there is one: the pidfd still names it (6.9).
+  if (!held.forcing || Watch::signal(held, 0, true) == -ESRCH) set_deadline(held, 0);
   if (held.deadline_ms == 0) release(&held);
 }
 
