@@ -24,7 +24,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { type Claim, claimOf, selectMembers } from '../tree/members.js';
+import { claimOf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
 import type {
@@ -92,16 +92,13 @@ export class SpawnedChild implements Child {
   readonly #name: string;
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
-  readonly #claim: Claim;
+  readonly #treeId: string;
   readonly #timeoutMs: number;
-  readonly #pipes: Pipes;
-  readonly #forgetAbort: () => void;
-  readonly #exited = new Settled<ExitStatus>();
-  readonly #empty = new Settled<TerminationReport>();
-  readonly #cancel = () => {
-    this.#isCanceled = !this.#hasExited;
-    this.#end(this.#termination); // nobody waits for it: `empty` tells the end
-  };
+  readonly #pipes: Pipes | undefined;
+  #resolveExited!: (status: ExitStatus) => void;
+  /** Absent once it was called. */
+  #resolveEmpty: ((report: TerminationReport) => void) | undefined;
+  #forgetAbort: (() => void) | undefined;
 
   #isRefed = true;
   #isReleased = false;
@@ -115,8 +112,8 @@ export class SpawnedChild implements Child {
   /** Nobody is left. */
   #lastReport: TerminationReport | undefined;
   #ending: Ending | undefined;
-  #terminated: Member[] = [];
-  #survivors: Member[] = [];
+  #terminated: Member[] | undefined;
+  #survivors: Member[] | undefined;
 
   constructor(plan: SpawnPlan, event: StartedEvent) {
     this.#id = event.id;
@@ -130,21 +127,33 @@ export class SpawnedChild implements Child {
     if (this.#isKept) protectKeeper(event.keeperPid);
     this.#name = basename(plan.request.file).slice(0, 15);
     this.#onLeaderExit = plan.onLeaderExit;
-    this.#termination = { ...plan.termination, abort: undefined };
+    this.#termination = plan.termination;
     this.#timeoutMs = plan.request.timeoutMs;
-    this.#claim = claimOf(this.identity, { leader: true, mark: plan.treeId });
-    this.exited = this.#exited.promise;
-    this.empty = this.#empty.promise;
+    this.#treeId = plan.treeId;
+    this.exited = new Promise((resolve) => {
+      this.#resolveExited = resolve;
+    });
+    this.empty = new Promise((resolve) => {
+      this.#resolveEmpty = resolve;
+    });
 
-    this.#pipes = new Pipes(event, plan);
-    this.stdin = this.#pipes.stdin;
-    this.stdout = this.#pipes.stdout;
-    this.stderr = this.#pipes.stderr;
+    this.#pipes = event.hasPipes ? new Pipes(event, plan) : undefined;
+    this.stdin = this.#pipes?.stdin ?? null;
+    this.stdout = this.#pipes?.stdout ?? null;
+    this.stderr = this.#pipes?.stderr ?? null;
 
     const { abort } = plan.termination;
-    abort?.addEventListener('abort', this.#cancel, { once: true });
-    this.#forgetAbort = () => abort?.removeEventListener('abort', this.#cancel);
-    if (abort?.aborted) this.#cancel();
+    if (abort !== undefined) this.#obey(abort);
+  }
+
+  #obey(abort: AbortSignal): void {
+    const cancel = () => {
+      this.#isCanceled = !this.#hasExited;
+      this.#end({ ...this.#termination, abort: undefined }); // nobody waits for it: `empty` tells the end
+    };
+    abort.addEventListener('abort', cancel, { once: true });
+    this.#forgetAbort = () => abort.removeEventListener('abort', cancel);
+    if (abort.aborted) cancel();
   }
 
   // ---- what the caller can do -------------------------------------------------------------------------------------------
@@ -208,7 +217,7 @@ export class SpawnedChild implements Child {
    * also descendants, other groups and sessions led by members, and whoever carries the mark.
    */
   #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
-    let claim = this.#claim;
+    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId });
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, 'env' as const] };
     return async () => {
       const seen = selectMembers(await scan(options), claim, self());
@@ -219,10 +228,10 @@ export class SpawnedChild implements Child {
 
   /** Whether waiting for this child (and its output) keeps the program alive. It does by default, until `empty`. */
   ref(): this {
-    if (!this.#isRefed && !this.#empty.isSettled) {
+    if (!this.#isRefed && this.#resolveEmpty !== undefined) {
       this.#isRefed = true;
       native().ref();
-      this.#pipes.ref();
+      this.#pipes?.ref();
     }
     return this;
   }
@@ -231,7 +240,7 @@ export class SpawnedChild implements Child {
     if (this.#isRefed) {
       this.#isRefed = false;
       native().unref();
-      this.#pipes.unref();
+      this.#pipes?.unref();
     }
     return this;
   }
@@ -249,11 +258,11 @@ export class SpawnedChild implements Child {
         this.#leaderExited(event);
         break;
       case 'terminated':
-        this.#terminated.push(...event.members);
+        this.#terminated = [...(this.#terminated ?? []), ...event.members];
         break;
       case 'survivors':
-        if (event.members.length > 0) this.#survivors.push(...event.members);
-        else this.#keeperFailed(this.#survivors.splice(0).map((member) => survivor(member, this.identity.bootId)));
+        if (event.members.length > 0) this.#survivors = [...(this.#survivors ?? []), ...event.members];
+        else this.#keeperFailed();
         break;
       case 'empty':
         if (event.flags & END_TIMED_OUT) this.timedOut = true;
@@ -270,7 +279,9 @@ export class SpawnedChild implements Child {
     }
   }
 
-  #keeperFailed(survivors: Survivor[]): void {
+  #keeperFailed(): void {
+    const survivors = (this.#survivors ?? []).map((member) => survivor(member, this.identity.bootId));
+    this.#survivors = undefined;
     this.#ladderOver(this.#keeperReport(survivors, !survivors.every(isNotForced)));
   }
 
@@ -300,7 +311,7 @@ export class SpawnedChild implements Child {
     this.#hasExited = true;
     this.exitCode = status.exitCode;
     this.signalCode = status.signal;
-    this.#exited.settle(status);
+    this.#resolveExited(status);
   }
 
   #keeperIsGone(): void {
@@ -395,11 +406,13 @@ export class SpawnedChild implements Child {
   }
 
   #letGo(report: TerminationReport): void {
-    if (this.#empty.isSettled) return;
-    this.#forgetAbort();
-    this.#pipes.close();
+    const resolve = this.#resolveEmpty;
+    if (resolve === undefined) return;
+    this.#resolveEmpty = undefined;
+    this.#forgetAbort?.();
+    this.#pipes?.close();
     this.unref();
-    this.#empty.settle(report);
+    resolve(report);
   }
 
   #release(): void {
@@ -470,7 +483,7 @@ export class SpawnedChild implements Child {
   #keeperReport(survivors: Survivor[], isForced: boolean, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
     const { bootId } = this.identity;
     return {
-      terminated: this.#terminated.map(({ pid, startTicks, name, detail }) => ({
+      terminated: (this.#terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
         pid,
         startTicks,
         bootId,
@@ -495,31 +508,21 @@ export class SpawnedChild implements Child {
   }
 }
 
-/** A promise and its end. */
-class Settled<T> {
-  isSettled = false;
-  readonly promise: Promise<T>;
-  #resolve!: (value: T) => void;
+/** One run of the ladder, whoever asked for it. */
+class Ending {
+  readonly promise: Promise<TerminationReport>;
+  /** For a ladder that runs in JavaScript: aborted when it has to be over. */
+  readonly hurry = new AbortController();
+  readonly #since = performance.now();
+  #forceAtMs = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #resolve!: (report: TerminationReport) => void;
 
   constructor() {
     this.promise = new Promise((resolve) => {
       this.#resolve = resolve;
     });
   }
-
-  settle(value: T): void {
-    this.isSettled = true;
-    this.#resolve(value);
-  }
-}
-
-/** One run of the ladder, whoever asked for it. */
-class Ending extends Settled<TerminationReport> {
-  /** For a ladder that runs in JavaScript: aborted when it has to be over. */
-  readonly hurry = new AbortController();
-  readonly #since = performance.now();
-  #forceAtMs = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
 
   get elapsedMs(): number {
     return performance.now() - this.#since;
@@ -539,9 +542,9 @@ class Ending extends Settled<TerminationReport> {
     return true;
   }
 
-  override settle(report: TerminationReport): void {
+  settle(report: TerminationReport): void {
     clearTimeout(this.#timer);
-    super.settle(report);
+    this.#resolve(report);
   }
 }
 

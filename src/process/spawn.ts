@@ -24,54 +24,64 @@ const EPIPE = -constants.errno.EPIPE;
  *   type SPAWN_FAILED with the kernel's code (ENOENT, EACCES ...) and `stage`, the step that failed. No process is left then.
  */
 export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<Child> {
-  return new Promise((resolve, reject) => begin(planSpawn(command, args, options), resolve, reject));
+  return new Promise((resolve, reject) => begin({ plan: planSpawn(command, args, options), resolve, reject }));
 }
 
 /** The same for a plan that was made before, with the handle as corral itself knows it. */
 export function spawnPlanned(plan: SpawnPlan): Promise<SpawnedChild> {
-  return new Promise((resolve, reject) => begin(plan, resolve, reject));
+  return new Promise((resolve, reject) => begin({ plan, resolve, reject }));
 }
 
-function begin(plan: SpawnPlan, resolve: (child: SpawnedChild) => void, reject: (error: unknown) => void): void {
-  const { abort } = plan.termination;
-  if (abort?.aborted) throw aborted(abort);
+interface Start {
+  readonly plan: SpawnPlan;
+  readonly resolve: (child: SpawnedChild) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function begin(start: Start): void {
+  const { request, termination } = start.plan;
+  if (termination.abort?.aborted) throw aborted(termination.abort);
   const addon = native();
+  // Whoever receives the events lives as long as the child; what was needed to start it does not.
+  let starting: Start | undefined = start;
   let child: SpawnedChild | undefined;
   const id = newId((event) => {
-    if (child !== undefined) child[receive](event);
-    else if (event.type === 'started') {
-      try {
-        child = new SpawnedChild(plan, event);
-      } catch (error) {
-        addon.kill(id);
-        addon.unref();
-        closeId(id);
-        return reject(error);
-      }
-      if (!abort?.aborted) resolve(child);
-      else child.empty.then(() => reject(aborted(abort)));
-    } else if (event.type === 'failed') {
-      closeId(id);
-      void endUnannounced(plan, event).then(() => {
-        addon.unref();
-        reject(spawnError(plan, event));
-      });
+    if (starting === undefined) {
+      child?.[receive](event);
+      return;
     }
+    child = conclude(starting, event);
+    starting = undefined;
   });
-  plan.request.id = id;
+  request.id = id;
   try {
-    addon.spawn(plan.request);
+    addon.spawn(request);
   } catch (error) {
     closeId(id);
     throw error;
   }
   addon.ref();
-  // Not needed any more, and it may be large and secret; the plan lives as long as the child.
-  plan.request.argv = plan.request.env = '';
 }
 
-function aborted(signal: AbortSignal): ProcessError {
-  return new ProcessError('ERR_ABORTED', 'the start was aborted; no process is left', { cause: signal.reason });
+/** The first event of a spawn decides it. */
+function conclude({ plan, resolve, reject }: Start, event: NativeEvent): SpawnedChild | undefined {
+  const { abort } = plan.termination;
+  if (event.type === 'started') {
+    try {
+      const child = new SpawnedChild(plan, event);
+      if (!abort?.aborted) resolve(child);
+      else void child.empty.then(() => reject(aborted(abort)));
+      return child;
+    } catch (error) {
+      native().kill(event.id);
+      reject(error);
+    }
+  } else if (event.type === 'failed') {
+    void endUnannounced(plan, event).then(() => reject(spawnError(plan, event)));
+  }
+  native().unref();
+  closeId(event.id);
+  return undefined;
 }
 
 /**
@@ -87,6 +97,10 @@ async function endUnannounced({ treeId, termination: { killSignal, graceMs } }: 
     return seen.members;
   };
   await terminate(look, { killSignal, forceKillAfterDelay: graceMs === NEVER ? false : graceMs }).catch(() => {});
+}
+
+function aborted(signal: AbortSignal): ProcessError {
+  return new ProcessError('ERR_ABORTED', 'the start was aborted; no process is left', { cause: signal.reason });
 }
 
 /** Says which step failed, with what, and why; a wrong cwd is called by its name. */
