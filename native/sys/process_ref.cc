@@ -1,6 +1,7 @@
 #include "process_ref.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,18 +61,22 @@ int start_ticks(int32_t pid, uint64_t *ret_ticks) {
 
 int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status) {
   if (pidfd_exit_status(pidfd, ret_status) == 0) return 0;
-  // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so only
-  // a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a zombie.
-  char path[32];
-  (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
-  struct statx owner; // stat(2) would need glibc 2.33
   StatRow row;
-  if (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || (geteuid() != 0 && owner.stx_uid != geteuid())) return -ENODATA;
-  if (read_stat(-1, pid, &row) < 0 || row.start_ticks != ticks || row.state != 'Z') {
-    return pidfd_exit_status(pidfd, ret_status) == 0 ? 0 : -ENODATA; // reaped in between
+  if (read_stat(-1, pid, &row) == 0 && row.start_ticks == ticks && row.state == 'Z') {
+    // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so only
+    // a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a zombie.
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
+    struct statx owner; // stat(2) would need glibc 2.33
+    if (geteuid() != 0 && (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || owner.stx_uid != geteuid())) return -ENODATA;
+    *ret_status = row.exit_code;
+    return 0;
   }
-  *ret_status = row.exit_code;
-  return 0;
+  // It is being reaped at this moment. The kernel tells once that is done, and then hangs the descriptor up.
+  if (!kernel().pidfd_exit_info) return -ENODATA;
+  struct pollfd reaped = {pidfd, 0, 0};
+  (void)poll(&reaped, 1, 20);
+  return pidfd_exit_status(pidfd, ret_status) == 0 ? 0 : -ENODATA;
 }
 
 } // namespace corral::sys

@@ -51,6 +51,20 @@ export function linksOfRows(rows: readonly ProcessRow[]): Links {
   };
 }
 
+/** Indexes of the rows that bear one of these names, in ascending order; found by their bytes, without making strings of the others. */
+export function indexesNamed(columns: ScanColumns, names: Iterable<string>): number[] {
+  const { name: offsets, text } = columns;
+  if (offsets === undefined) return [];
+  const wanted = Array.from(names, (name) => Buffer.from(name));
+  const found: number[] = [];
+  for (let index = 0; index < columns.count; index++) {
+    const start = offsets[index]!;
+    const size = offsets[index + 1]! - start;
+    if (wanted.some((name) => name.length === size && name.every((byte, at) => text[start + at] === byte))) found.push(index);
+  }
+  return found;
+}
+
 /** Start as a date and age, from ticks of the boot-time clock. A process younger than the scan has age 0. */
 export function timesOf(
   startTicks: bigint,

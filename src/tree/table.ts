@@ -40,11 +40,19 @@ export class ProcessTable implements PublicTable {
   readonly #links: Links;
   readonly #rows: Array<ProcessRow | undefined>;
   readonly #decode: (index: number) => ProcessRow;
+  /** Where the rows come from; undefined for plain rows. */
+  readonly #columns: ScanColumns | undefined;
   #byParent: Map<number, number[]> | undefined;
   #byGroup: Map<number, number[]> | undefined;
   #bySession: Map<number, number[]> | undefined;
 
-  private constructor(links: Links, rows: Array<ProcessRow | undefined>, decode: (index: number) => ProcessRow, facts: TableFacts) {
+  private constructor(
+    links: Links,
+    rows: Array<ProcessRow | undefined>,
+    decode: (index: number) => ProcessRow,
+    facts: TableFacts,
+    columns?: ScanColumns,
+  ) {
     this.size = links.pid.length;
     this.nowTicks = facts.nowTicks;
     this.nowMs = facts.nowMs;
@@ -54,6 +62,7 @@ export class ProcessTable implements PublicTable {
     this.#links = links;
     this.#rows = rows;
     this.#decode = decode;
+    this.#columns = columns;
   }
 
   /** A table over a scan. `fields` are those its rows show; the links between processes are there in any case. */
@@ -64,7 +73,7 @@ export class ProcessTable implements PublicTable {
   ): ProcessTable {
     const moment = { ...facts, nowTicks: columns.nowTicks, nowMs: columns.nowMs };
     const decode = rowDecoder(columns, new Set(fields), moment);
-    return new ProcessTable(linksOfColumns(columns), new Array<undefined>(columns.count).fill(undefined), decode, moment);
+    return new ProcessTable(linksOfColumns(columns), new Array<undefined>(columns.count).fill(undefined), decode, moment, columns);
   }
 
   /**
@@ -128,6 +137,12 @@ export class ProcessTable implements PublicTable {
   find(identity: Pick<ProcessIdentity, 'pid' | 'startTicks'>): ProcessRow | undefined {
     const row = this.get(identity.pid);
     return row !== undefined && row.startTicks === identity.startTicks ? row : undefined;
+  }
+
+  /** Rows that bear one of these names (compared as a whole), in ascending order of pid. No object is made of any other row. */
+  named(names: ReadonlySet<string>): ProcessRow[] {
+    if (this.#columns !== undefined) return indexesNamed(this.#columns, names).map((index) => this.#row(index));
+    return [...this].filter((row) => row.name !== undefined && names.has(row.name));
   }
 
   /** Rows whose parent it is, in ascending order of pid. */

@@ -290,3 +290,29 @@ describe('a saved table', () => {
     );
   });
 });
+
+describe('named', () => {
+  const specs = [
+    { pid: 3, name: 'rg' },
+    { pid: 4, name: 'rgx' },
+    { pid: 5, name: 'bash' },
+    { pid: 6, name: '' },
+    { pid: 7, name: 'r' },
+    { pid: 8, name: 'rg' },
+  ];
+
+  it.each([
+    [['rg'], [3, 8]],
+    [
+      ['bash', 'rg'],
+      [3, 5, 8],
+    ],
+    [['g', 'RG', 'ba'], []],
+    [[], []],
+  ])('%j finds %j, whole names only', (names, pids) => {
+    const scanned = table(specs);
+    expect(scanned.named(new Set(names)).map((row) => row.pid)).toEqual(pids);
+    const plain = ProcessTable.from([...scanned], { nowTicks: scanned.nowTicks, nowMs: scanned.nowMs });
+    expect(plain.named(new Set(names)).map((row) => row.pid)).toEqual(pids);
+  });
+});
