@@ -8,7 +8,7 @@
 import { invalidArgument } from '../errors.js';
 import type { ScanColumns } from '../native.js';
 import type { ProcessField, ProcessIdentity, ProcessTable as PublicTable } from '../types.js';
-import { type Links, linksOfColumns, linksOfRows, rowDecoder, timesOf } from './columns.js';
+import { indexesNamed, type Links, linksOfColumns, linksOfRows, rowDecoder, timesOf } from './columns.js';
 import { KERNEL_THREAD, type ProcessRow, type TableFacts } from './row.js';
 
 export type { ProcessRow, TableFacts };
