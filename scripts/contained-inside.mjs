@@ -79,6 +79,14 @@ function makeCheckout() {
   return { checkout, bin: path.dirname(node) };
 }
 
+/** The directories of PATH that the ordinary user can search. In others execvp finds EACCES where everybody expects ENOENT. */
+function searchablePath() {
+  const [file, ...args] = asNobody('sh', '-c', 'for directory; do test -x "$directory" && echo "$directory"; done', 'sh');
+  return spawnSync(file, [...args, ...process.env.PATH.split(':')], { encoding: 'utf8' })
+    .stdout.trim()
+    .split('\n');
+}
+
 /** Every process but PID 1 and ourselves, as lines for a person. The namespace is ours, so all of them are leftovers. */
 function leftoverProcesses() {
   const lines = [];
@@ -125,7 +133,7 @@ let argv = command;
 if (values.drop) {
   const { checkout, bin } = makeCheckout();
   cwd = checkout;
-  env.PATH = `${bin}:${env.PATH}`;
+  env.PATH = [bin, ...searchablePath()].join(':');
   if (env.CORRAL_NATIVE_PATH) env.CORRAL_NATIVE_PATH = path.join(checkout, path.relative(process.cwd(), env.CORRAL_NATIVE_PATH));
   argv = asNobody(...command);
 }

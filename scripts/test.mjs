@@ -1,5 +1,5 @@
 /**
- * `npm test`: everything there is to check, in one command. Checks, builds, then the suites; those that kill run in a pid namespace of
+ * `npm test`: everything there is to check, in one command; `npm test -- WORD...` runs only the legs whose names contain a word. Checks, builds, then the suites; those that kill run in a pid namespace of
  * their own (contained.mjs), as root and once more as an ordinary user, or only as the ordinary user we are.
  *
  * Ends with one line "N passed, N failed, N skipped" over all of it, and with 0 only when nothing failed. Where namespaces are forbidden
@@ -20,7 +20,7 @@ const isRoot = process.getuid() === 0;
 const hasNamespaces = namespaceCommand() !== undefined;
 const mayStayUncontained = process.env.CORRAL_TEST_ALLOW_UNCONTAINED === '1';
 
-/** One row per leg: { name, passed, failed, skipped, seconds, note }. */
+/** One row per leg: { name, passed, failed, skipped, seconds, names of what failed, note }. */
 const legs = [];
 
 const heading = (name) => process.stdout.write(`\n=== ${name} ===\n`);
@@ -33,10 +33,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 
 async function leg(name, body) {
+  if (!isWanted(name)) return true;
   heading(name);
   const begin = performance.now();
   const outcome = await body();
-  const row = { name, passed: 0, failed: 0, skipped: 0, note: '', ...outcome, seconds: (performance.now() - begin) / 1000 };
+  const row = { name, passed: 0, failed: 0, skipped: 0, names: [], note: '', ...outcome, seconds: (performance.now() - begin) / 1000 };
   legs.push(row);
   if (interruptedBy !== undefined) {
     rmSync(results, { recursive: true, force: true });
@@ -56,11 +57,11 @@ function commands(list) {
       if (ok) passed++;
       else broken.push(name);
     }
-    return { passed, failed: broken.length, note: broken.join(', ') };
+    return { passed, failed: broken.length, names: broken };
   };
 }
 
-function vitest(report, projects) {
+function vitest(report, projects, options) {
   return tool(
     'vitest/vitest.mjs',
     'run',
@@ -70,31 +71,36 @@ function vitest(report, projects) {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
+    ...options,
   );
 }
 
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
 function tally(report, exitCode) {
   if (!existsSync(report)) return { failed: 1, note: `no report (exit code ${exitCode})` };
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
-  const isWhole = (file) => file.status !== 'failed' || file.assertionResults.some((test) => test.status === 'failed');
-  const brokenFiles = testResults.filter((file) => !isWhole(file)).length;
-  const failed = numFailedTests + brokenFiles;
+  const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const names = testResults.flatMap((file) => {
+    const where = path.basename(file.name, '.test.ts');
+    const failures = file.assertionResults.filter((test) => test.status === 'failed').map((test) => `${where}: ${test.fullName}`);
+    return file.status === 'failed' && failures.length === 0 ? [where] : failures;
+  });
+  const failed = names.length;
   const onlyOutside = failed === 0 && exitCode !== 0;
   const empty = testResults.length === 0;
   return {
     passed: numPassedTests,
     failed: failed + (onlyOutside || empty ? 1 : 0),
     skipped: numPendingTests + numTodoTests,
+    names,
     note: empty ? 'no test was found' : onlyOutside ? `exit code ${exitCode}: see the messages of the leak guard or of vitest above` : '',
   };
 }
 
 let reports = 0;
-function suite(projects, runner, environment = () => ({})) {
+function suite(projects, runner, { environment = () => ({}), options = [] } = {}) {
   return async () => {
     const report = path.join(results, `${++reports}.json`);
-    return tally(report, await runner(vitest(report, projects), environment()));
+    return tally(report, await runner(vitest(report, projects, options), environment()));
   };
 }
 
@@ -108,9 +114,19 @@ function notRun(name, why) {
     failed: mayStayUncontained ? 0 : 1,
     skipped: mayStayUncontained ? 1 : 0,
     seconds: 0,
+    names: [],
     note: `NOT RUN: ${why}`,
   });
 }
+
+/** The addon in every test that loads it. The parts of native/ that have drivers of their own are sanitized in every leg. */
+const withSanitizers = {
+  environment: sanitizedEnvironment,
+  options: ['test/native/keeper*', 'test/native/proc-*', 'test/integration/leak-guard*'].flatMap((pattern) => ['--exclude', pattern]),
+};
+
+const words = process.argv.slice(2);
+const isWanted = (name) => words.length === 0 || words.some((word) => name.includes(word));
 
 process.chdir(projectRoot);
 await leg('checks', commands(checks));
@@ -127,10 +143,11 @@ await leg('unit', suite(['unit'], here));
 const killing = [
   ...(isRoot ? [['native and integration, as root', suite(['native', 'integration'], contained({}))]] : []),
   ['native and integration, as an ordinary user', suite(['native', 'integration'], contained({ unprivileged: true }))],
-  ['native and integration, with sanitizers', suite(['native', 'integration'], contained({}), sanitizedEnvironment)],
+  ['native and integration, with sanitizers', suite(['native', 'integration'], contained({}), withSanitizers)],
   ['package', suite(['package'], contained({}))],
 ];
 for (const [name, body] of killing) {
+  if (!isWanted(name)) continue;
   if (!isBuilt) notRun(name, 'the build failed');
   else if (!hasNamespaces) notRun(name, 'pid namespaces are not allowed on this machine');
   else await leg(name, body);
@@ -138,9 +155,10 @@ for (const [name, body] of killing) {
 rmSync(results, { recursive: true, force: true });
 
 heading('summary');
-for (const { name, passed, failed, skipped, seconds, note } of legs) {
+for (const { name, passed, failed, skipped, seconds, names, note } of legs) {
   const counts = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
   process.stdout.write(`${name}: ${counts} (${seconds.toFixed(1)} s)${note && `  ${note}`}\n`);
+  for (const failure of names) process.stdout.write(`  FAILED ${failure}\n`);
 }
 if (!hasNamespaces) {
   const hint = mayStayUncontained ? '' : ' Set CORRAL_TEST_ALLOW_UNCONTAINED=1 to accept that.';

@@ -10,9 +10,6 @@ import { allProcesses, describeProcess, isAlive, openFiles, type ProcStat, threa
 
 contained();
 
-// The sanitizers' runtime is for this process, which loads the sanitized addon; what it starts shall be as always.
-if (process.env.CORRAL_TEST_SANITIZED === '1') delete process.env.LD_PRELOAD;
-
 /** How long processes, descriptors and threads may take to go after a test; a real leak outlives any deadline. */
 const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 2000);
 
