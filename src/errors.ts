@@ -22,7 +22,6 @@ export const ERROR_CODES = {
   ERR_RUN: { type: 'RUN_FAILED', advice: 'The command failed; the error has every field of the result.' },
   ERR_MAX_BUFFER: { type: 'MAX_BUFFER', advice: 'The output was longer than `maxBuffer`; the tree was ended. Raise it or stream.' },
   ERR_SCAN: { type: 'SCAN_FAILED', advice: '/proc could not be read; see `code` and `syscall`.' },
-  ERR_CONFIG: { type: 'INVALID_CONFIG', advice: 'The message names file, key, what was expected and what came. Until mended corral only reports.' },
   ERR_UNSUPPORTED_PLATFORM: { type: 'UNSUPPORTED_PLATFORM', advice: 'corral works on Linux.' },
   ERR_NATIVE_LOAD: { type: 'NATIVE_LOAD', advice: 'No binary fits this machine; the message says how to build one.' },
 } as const;
