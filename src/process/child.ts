@@ -325,7 +325,8 @@ export class SpawnedChild implements Child {
   /** Begins the ladder, or joins the one that runs. */
   #end(termination: Termination): Promise<TerminationReport> {
     if (this.#lastReport !== undefined) return Promise.resolve(this.#lastReport);
-    const { killSignal, graceMs, abort } = termination;
+    const { killSignal, abort } = termination;
+    const graceMs = killSignal === SIGKILL ? 0 : termination.graceMs;
     if (!this.#isKept) {
       if (this.#ending === undefined) this.#endByScan(termination);
       else if (graceMs !== NEVER) this.#hurry(this.#ending, graceMs);

@@ -514,6 +514,20 @@ describe('containment group', () => {
     }
   });
 
+  it('a second stop with SIGKILL is for now', async () => {
+    let signal!: AbortSignal;
+    terminate.mockImplementation((_, options) => {
+      signal = options.signal;
+      return new Promise((resolve) => signal.addEventListener('abort', () => resolve(report())));
+    });
+    const child = await start(group);
+    const promises = [child.stop({ forceKillAfterDelay: false }), child.stop({ killSignal: 'SIGKILL', forceKillAfterDelay: false })];
+    fake.emit(exited(SIGKILL));
+    await Promise.all(promises);
+    expect(signal.aborted).toBe(true);
+    expect(fake.callsOf('stop')).toEqual([[fake.id, SIGCONT, 100]]);
+  });
+
   it('keeps the id while its leader withstands, and gives it back with the exit', async () => {
     terminate.mockResolvedValue(report({ survivors: [{ ...identity(4242), name: 'sudo', reason: 'eperm' }] }));
     const child = await start(group);
