@@ -46,6 +46,7 @@ function environment(root, leg) {
   const inherited = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name));
   return {
     ...Object.fromEntries(inherited),
+    PATH: `${path.dirname(process.execPath)}:${process.env.PATH}`, // `node` is the one that runs us
     HOME: path.join(root, 'home'),
     TMPDIR: path.join(root, 'tmp'),
     XDG_CONFIG_HOME: path.join(root, 'config'),

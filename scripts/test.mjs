@@ -10,7 +10,7 @@ import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { checks } from './check.mjs';
 import { namespaceCommand, runContained } from './contained.mjs';
-import { projectRoot, run, script, tool } from './lib/command.mjs';
+import { projectRoot, run, script } from './lib/command.mjs';
 import { sanitizedEnvironment } from './lib/node-gyp.mjs';
 
 const results = mkdtempSync(path.join(tmpdir(), 'corral-results-'));
@@ -61,18 +61,19 @@ function commands(list) {
   };
 }
 
+/** Relative, because the ordinary user may run in a copy of the checkout; `node` is the one we are, there as well. */
 function vitest(report, projects, options) {
-  return tool(
-    'vitest/vitest.mjs',
+  return [
+    'node',
+    'node_modules/vitest/vitest.mjs',
     'run',
-    '--configLoader',
-    'runner',
-    ...projects.flatMap((project) => ['--project', project]),
+    '--configLoader=runner',
+    ...projects.map((project) => `--project=${project}`),
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
     ...options,
-  );
+  ];
 }
 
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
@@ -104,7 +105,7 @@ function suite(projects, runner, { environment = () => ({}), options = [] } = {}
   };
 }
 
-const here = async (command, env) => (await run(command, { env, show: true })).code;
+const here = async (command, env) => (await run([process.execPath, ...command.slice(1)], { env, show: true })).code;
 const contained = (options) => (command, env) => runContained(command, { ...options, env });
 
 function notRun(name, why) {
