@@ -1,17 +1,16 @@
 // The export table: the only file that lists what JavaScript can call (typed in src/native.ts), and the state each
-// environment gets. Exports take values, hand them to the threads below and return; what takes time answers with an event.
+// environment gets. Exports take values, hand them to the threads below and return; what takes time answers with an
+// event.
 
 #include <napi.h>
 
-#include <pthread.h>
-
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 
 #include "convert.h"
 #include "environment.h"
 #include "sys/process_ref.h"
+#include "sys/thread.h"
 #include "sys/users.h"
 #include "watch.h"
 #include "watchdog.h"
@@ -22,7 +21,9 @@ namespace {
 
 using State = std::shared_ptr<Environment>;
 
-Environment &environment(const Napi::CallbackInfo &info) { return **static_cast<State *>(info.Data()); }
+Environment &environment(const Napi::CallbackInfo &info) {
+  return **static_cast<State *>(info.Data());
+}
 
 std::shared_ptr<Held> find(const Napi::CallbackInfo &info) {
   auto &held = environment(info).held;
@@ -36,8 +37,12 @@ void listen(const Napi::CallbackInfo &info) {
   }
 }
 
-void ref(const Napi::CallbackInfo &info) { environment(info).ref(info.Env()); }
-void unref(const Napi::CallbackInfo &info) { environment(info).unref(info.Env()); }
+void ref(const Napi::CallbackInfo &info) {
+  environment(info).ref(info.Env());
+}
+void unref(const Napi::CallbackInfo &info) {
+  environment(info).unref(info.Env());
+}
 
 void spawn(const Napi::CallbackInfo &info) {
   Environment &self = environment(info);
@@ -54,7 +59,8 @@ void spawn(const Napi::CallbackInfo &info) {
 void stop(const Napi::CallbackInfo &info) {
   auto held = find(info);
   if (held == nullptr || held->kind == Held::Kind::kForeign) return;
-  Watch::instance().stop(std::move(held), info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::Number>().Int64Value());
+  Watch::instance().stop(std::move(held), info[1].As<Napi::Number>().Int32Value(),
+                         info[2].As<Napi::Number>().Int64Value());
 }
 
 void kill(const Napi::CallbackInfo &info) {
@@ -95,7 +101,8 @@ Napi::Value pipes(const Napi::CallbackInfo &info) {
 Napi::Value signal(const Napi::CallbackInfo &info) {
   auto held = find(info);
   int result = held == nullptr ? -ESRCH
-                               : Watch::signal(*held, info[1].As<Napi::Number>().Int32Value(), info[2].As<Napi::Number>().Int32Value() != 0);
+                               : Watch::signal(*held, info[1].As<Napi::Number>().Int32Value(),
+                                               info[2].As<Napi::Number>().Int32Value() != 0);
   return Napi::Number::New(info.Env(), result);
 }
 
@@ -130,23 +137,13 @@ void scan(const Napi::CallbackInfo &info) {
   auto scan = std::make_unique<Scan>();
   if (!convert::scan_request(info.Env(), info[0], &scan->id, &scan->request)) return;
   scan->environment = environment(info).shared_from_this();
-  sigset_t all, before;
-  (void)sigfillset(&all);
-  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  (void)pthread_attr_init(&attributes);
-  (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  (void)pthread_attr_setstacksize(&attributes, 512 * 1024);
-  pthread_t thread;
-  int error = pthread_create(&thread, &attributes, Scan::run, scan.get());
-  (void)pthread_attr_destroy(&attributes);
-  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  int error = sys::start_thread(Scan::run, scan.get(), 512 * 1024);
   if (error == 0) {
     (void)scan.release();
     return;
   }
   Event event(Event::Type::kScanFailed, scan->id);
-  event.error = error;
+  event.error = -error;
   event.syscall = "pthread_create";
   scan->environment->post(std::move(event));
 }
@@ -181,15 +178,20 @@ Napi::Value lookup_group(const Napi::CallbackInfo &info) {
 void watchdog_arm(const Napi::CallbackInfo &info) {
   int error = watchdog::arm(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value(),
                             info[2].As<Napi::String>().Utf8Value(), info[3].As<Napi::Number>().Int32Value());
-  if (error < 0) Napi::Error::New(info.Env(), "corral: the watchdog thread could not be started").ThrowAsJavaScriptException();
+  if (error < 0)
+    Napi::Error::New(info.Env(), "corral: the watchdog thread could not be started").ThrowAsJavaScriptException();
 }
 
-Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) { return Napi::Boolean::New(info.Env(), watchdog::disarm()); }
+Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) {
+  return Napi::Boolean::New(info.Env(), watchdog::disarm());
+}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto *state = new State(new Environment());
   env.AddCleanupHook([](State *ending) { delete ending; }, state); // after Environment::shut, whose hook is newer
-  const auto add = [&](const char *name, auto function) { exports.Set(name, Napi::Function::New(env, function, name, state)); };
+  const auto add = [&](const char *name, auto function) {
+    exports.Set(name, Napi::Function::New(env, function, name, state));
+  };
   add("listen", listen);
   add("ref", ref);
   add("unref", unref);
@@ -215,6 +217,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 
 } // namespace corral
 
-static Napi::Object Init(Napi::Env env, Napi::Object exports) { return corral::init(env, exports); }
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  return corral::init(env, exports);
+}
 
 NODE_API_MODULE(corral, Init)

@@ -27,7 +27,8 @@ public:
   napi_value get(const char *name, napi_valuetype type) const {
     napi_value value = nullptr;
     napi_valuetype actual;
-    if (napi_get_named_property(env_, object_, name, &value) != napi_ok || napi_typeof(env_, value, &actual) != napi_ok) return nullptr;
+    if (napi_get_named_property(env_, object_, name, &value) != napi_ok || napi_typeof(env_, value, &actual) != napi_ok)
+      return nullptr;
     return actual == type ? value : nullptr;
   }
 
@@ -63,7 +64,8 @@ public:
     ret_numbers->assign(length, 0);
     for (uint32_t i = 0; i < length; i++) {
       napi_value element;
-      if (napi_get_element(env_, array, i, &element) == napi_ok) (void)napi_get_value_double(env_, element, &(*ret_numbers)[i]);
+      if (napi_get_element(env_, array, i, &element) == napi_ok)
+        (void)napi_get_value_double(env_, element, &(*ret_numbers)[i]);
     }
     return true;
   }
@@ -188,7 +190,8 @@ bool settings(napi_env env, const Reader &from, corral_settings *to) {
     for (size_t i = 0; i < list.size(); i++) to->groups[i] = static_cast<uint32_t>(list[i]);
   }
   if (from.numbers("limits", &list)) {
-    if (list.size() > 3 * CORRAL_MAX_LIMITS || list.size() % 3 != 0) return refuse(env, "corral: malformed resource limits");
+    if (list.size() > 3 * CORRAL_MAX_LIMITS || list.size() % 3 != 0)
+      return refuse(env, "corral: malformed resource limits");
     const auto amount = [](double v) {
       return v >= 18446744073709551615.0 ? std::numeric_limits<uint64_t>::max() : static_cast<uint64_t>(v);
     };
@@ -217,12 +220,22 @@ napi_value scan_columns(napi_env env, const sys::ScanTable &table) {
     if (!slice.present) continue;
     napi_typedarray_type type = napi_uint8_array;
     switch (sys::kColumnTypes[i].element) {
-    case sys::Element::kUint8: type = napi_uint8_array; break;
-    case sys::Element::kInt32: type = napi_int32_array; break;
+    case sys::Element::kUint8:
+      type = napi_uint8_array;
+      break;
+    case sys::Element::kInt32:
+      type = napi_int32_array;
+      break;
     case sys::Element::kUint32:
-    case sys::Element::kText: type = napi_uint32_array; break;
-    case sys::Element::kUint64: type = napi_biguint64_array; break;
-    case sys::Element::kDouble: type = napi_float64_array; break;
+    case sys::Element::kText:
+      type = napi_uint32_array;
+      break;
+    case sys::Element::kUint64:
+      type = napi_biguint64_array;
+      break;
+    case sys::Element::kDouble:
+      type = napi_float64_array;
+      break;
     }
     napi_value view = nullptr;
     (void)napi_create_typedarray(env, type, slice.length, memory, slice.offset, &view);
@@ -323,7 +336,8 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
     if (wanted <= 2) continue;
     request.lent[i].reset(fcntl(wanted, F_DUPFD_CLOEXEC, 3));
     if (!request.lent[i]) {
-      return refuse(env, errno == EBADF ? "corral: a stdio descriptor is not open" : "corral: a stdio descriptor can not be duplicated");
+      return refuse(env, errno == EBADF ? "corral: a stdio descriptor is not open"
+                                        : "corral: a stdio descriptor can not be duplicated");
     }
     request.stdio[i] = request.lent[i].get();
   }
@@ -342,7 +356,8 @@ bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanReq
     napi_typedarray_type type;
     size_t length = 0;
     void *data = nullptr;
-    if (napi_get_typedarray_info(env, pids, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_int32_array) {
+    if (napi_get_typedarray_info(env, pids, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != napi_int32_array) {
       return refuse(env, "corral: pids must be an Int32Array");
     }
     ret_request->by_pid = true;

@@ -1,8 +1,8 @@
 // JavaScript values <-> C++ values; the only place that knows both. The shapes are those of src/native.ts.
 //
-// The plain C calls of Node-API are used here, not their C++ wrappers: a worker can be terminated between any two of them, from then on
-// each answers "can not run JavaScript", and that is a normal status and not an error to be raised. What could not be made
-// is left out; nobody will look at it.
+// The plain C calls of Node-API are used here, not their C++ wrappers: a worker can be terminated between any two of
+// them, from then on each answers "can not run JavaScript", and that is a normal status and not an error to be raised.
+// What could not be made is left out; nobody will look at it.
 #pragma once
 
 #include <node_api.h>
@@ -17,8 +17,9 @@
 
 namespace corral::convert {
 
-// False with a pending TypeError (or because the environment is ending) when the object is not a SpawnRequest. Descriptors the
-// caller lends are duplicated here, on its thread, because it may close them as soon as the call returns.
+// False with a pending TypeError (or because the environment is ending) when the object is not a SpawnRequest.
+// Descriptors the caller lends are duplicated here, on its thread, because it may close them as soon as the call
+// returns.
 bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnRequest *ret_request);
 bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanRequest *ret_request);
 

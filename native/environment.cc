@@ -8,7 +8,9 @@ namespace corral {
 bool Environment::listen(Napi::Env env, Napi::Function receive) {
   if (wake_ != nullptr) return false;
   napi_value name = Napi::String::New(env, "corral");
-  if (napi_create_threadsafe_function(env, receive, nullptr, name, 0, 1, nullptr, nullptr, this, deliver, &wake_) != napi_ok) return false;
+  if (napi_create_threadsafe_function(env, receive, nullptr, name, 0, 1, nullptr, nullptr, this, deliver, &wake_) !=
+      napi_ok)
+    return false;
   // Hooks run newest first: this one before the function's own, so that no thread ever sees a function being torn down.
   env.AddCleanupHook([](Environment *self) { self->shut(); }, this);
   return napi_unref_threadsafe_function(env, wake_) == napi_ok;
@@ -26,8 +28,8 @@ void Environment::post(Event &&event) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (wake_ == nullptr) return;
   mail_.push_back(std::move(event));
-  // One wake-up carries everything that came until it is served. The call does not block (unlimited queue), and the lock
-  // keeps shut() from releasing the function meanwhile.
+  // One wake-up carries everything that came until it is served. The call does not block (unlimited queue), and the
+  // lock keeps shut() from releasing the function meanwhile.
   if (mail_.size() == 1) (void)napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
 }
 

@@ -1,7 +1,8 @@
-// One JavaScript environment (main thread or worker) as the native threads see it: a mailbox that may close at any time.
+// One JavaScript environment (main thread or worker) as the native threads see it: a mailbox that may close at any
+// time.
 //
-// Everything per environment lives here and in the objects it lists; it is handed to each export as callback data, so that
-// several environments and several copies of the addon can live in one program.
+// Everything per environment lives here and in the objects it lists; it is handed to each export as callback data, so
+// that several environments and several copies of the addon can live in one program.
 #pragma once
 
 #include <napi.h>
@@ -24,7 +25,8 @@ public:
   // JavaScript thread. Keeps the event loop alive while the count is above zero.
   void ref(Napi::Env env);
   void unref(Napi::Env env);
-  // JavaScript thread, at the end of the environment: no event is delivered any more, everything held is let go to its policy.
+  // JavaScript thread, at the end of the environment: no event is delivered any more, everything held is let go to its
+  // policy.
   void shut();
 
   // Any thread. Dropped when the environment has ended.

@@ -1,4 +1,5 @@
-// What the native threads tell JavaScript. Filled on the watch thread or a scan thread, turned into JS values by convert.
+// What the native threads tell JavaScript. Filled on the watch thread or a scan thread, turned into JS values by
+// convert.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +16,14 @@ struct Event {
 
   Type type;
   uint32_t id;
-  int32_t pid = 0, keeper_pid = 0; // started
-  uint64_t start_ticks = 0;        // started
-  bool has_pipes = false;          // started: they wait in the Held
-  int stage = 0, error = 0;        // failed, scanFailed (positive errno)
-  const char *syscall = "";        // scanFailed
-  bool has_status = false;         // gone
-  int status = 0;                  // exited, lost, gone: as wait(2)
-  uint32_t flags = 0;              // exited, empty: enum corral_end
+  int32_t pid = 0, keeper_pid = 0;                        // started
+  uint64_t start_ticks = 0;                               // started
+  bool has_pipes = false;                                 // started: they wait in the Held
+  int stage = 0, error = 0;                               // failed, scanFailed (positive errno)
+  const char *syscall = "";                               // scanFailed
+  bool has_status = false;                                // gone
+  int status = 0;                                         // exited, lost, gone: as wait(2)
+  uint32_t flags = 0;                                     // exited, empty: enum corral_end
   int64_t elapsed_us = 0;                                 // exited
   uint64_t user_us = 0, system_us = 0, max_rss_bytes = 0; // exited
   uint64_t duration_us = 0;                               // empty

@@ -13,6 +13,7 @@
 #include "sys/kernel.h"
 #include "sys/process_ref.h"
 #include "sys/reap.h"
+#include "sys/thread.h"
 
 namespace corral {
 
@@ -37,15 +38,24 @@ Watch &Watch::instance() {
   return *watch;
 }
 
-// ---- called from any thread --------------------------------------------------------------------------------------------
+// ---- called from any thread
+// --------------------------------------------------------------------------------------------
 
-void Watch::spawn(std::shared_ptr<Held> held) { push({Command::Type::kSpawn, std::move(held)}); }
+void Watch::spawn(std::shared_ptr<Held> held) {
+  push({Command::Type::kSpawn, std::move(held)});
+}
 void Watch::stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms) {
   push({Command::Type::kStop, std::move(held), signal, grace_ms});
 }
-void Watch::kill(std::shared_ptr<Held> held) { push({Command::Type::kKill, std::move(held)}); }
-void Watch::watch_foreign(std::shared_ptr<Held> held) { push({Command::Type::kForeign, std::move(held)}); }
-void Watch::close(std::shared_ptr<Held> held) { push({Command::Type::kClose, std::move(held)}); }
+void Watch::kill(std::shared_ptr<Held> held) {
+  push({Command::Type::kKill, std::move(held)});
+}
+void Watch::watch_foreign(std::shared_ptr<Held> held) {
+  push({Command::Type::kForeign, std::move(held)});
+}
+void Watch::close(std::shared_ptr<Held> held) {
+  push({Command::Type::kClose, std::move(held)});
+}
 
 int Watch::signal(Held &held, int signal, bool group) {
   int pidfd = held.pidfd.load(std::memory_order_acquire);
@@ -66,18 +76,7 @@ void Watch::push(Command &&command) {
   if (!started_) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    pthread_attr_t attributes;
-    (void)pthread_attr_init(&attributes);
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attributes, kWatchStack);
-    // The thread inherits the mask: no signal of the program is ever delivered to it, nor to a child before exec.
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread;
-    int error = epoll_ < 0 || wake_ < 0 ? EMFILE : pthread_create(&thread, &attributes, main, this);
-    (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    (void)pthread_attr_destroy(&attributes);
+    int error = epoll_ < 0 || wake_ < 0 ? EMFILE : -sys::start_thread(main, this, kWatchStack);
     if (error != 0) {
       // Out of descriptors or threads: say so, and try again with the next command.
       if (epoll_ >= 0) (void)::close(epoll_);
@@ -95,7 +94,8 @@ void Watch::push(Command &&command) {
   }
 }
 
-// ---- the thread --------------------------------------------------------------------------------------------------------
+// ---- the thread
+// --------------------------------------------------------------------------------------------------------
 
 void *Watch::main(void *self) {
   (void)prctl(PR_SET_NAME, "corral-watch", 0, 0, 0);
@@ -127,9 +127,15 @@ void Watch::run() {
         for (Command &command : commands) serve(command);
         break;
       }
-      case Source::kChild: on_child_exit(*held); break;
-      case Source::kControl: on_control(*held); break;
-      case Source::kForeign: on_foreign_exit(*held); break;
+      case Source::kChild:
+        on_child_exit(*held);
+        break;
+      case Source::kControl:
+        on_control(*held);
+        break;
+      case Source::kForeign:
+        on_foreign_exit(*held);
+        break;
       }
     }
     if (!deadlines_.empty()) expire(sys::monotonic_ms());
@@ -140,7 +146,9 @@ void Watch::run() {
 void Watch::serve(Command &command) {
   Held &held = *command.held;
   switch (command.type) {
-  case Command::Type::kSpawn: start(command.held); break;
+  case Command::Type::kSpawn:
+    start(command.held);
+    break;
   case Command::Type::kStop:
     if (held.kind == Held::Kind::kTree) {
       corral_stop packet{{CORRAL_PROTOCOL_VERSION, CORRAL_STOP, 0, sizeof packet}, command.signal, 0, command.grace_ms};
@@ -186,7 +194,9 @@ void Watch::add(int fd, Source source, Held *held) {
   (void)epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
 }
 
-void Watch::hold(const std::shared_ptr<Held> &held) { active_.emplace(held.get(), held); }
+void Watch::hold(const std::shared_ptr<Held> &held) {
+  active_.emplace(held.get(), held);
+}
 
 void Watch::release(Held *held) {
   auto found = active_.find(held);
@@ -195,7 +205,8 @@ void Watch::release(Held *held) {
   active_.erase(found);
 }
 
-// ---- starting ----------------------------------------------------------------------------------------------------------
+// ---- starting
+// ----------------------------------------------------------------------------------------------------------
 
 void Watch::start(const std::shared_ptr<Held> &shared) {
   Held &held = *shared;
@@ -243,7 +254,8 @@ void Watch::fail(Held &held, int stage, int error) {
   held.environment->post(std::move(event));
 }
 
-// ---- ending containment `group` (the ladder of a tree runs in its keeper) -----------------------------------------------
+// ---- ending containment `group` (the ladder of a tree runs in its keeper)
+// -----------------------------------------------
 
 void Watch::begin_ladder(Held &held, int signal, int64_t grace_ms) {
   if (held.pid.load(std::memory_order_relaxed) == 0) return;
@@ -292,7 +304,8 @@ void Watch::expire(int64_t now_ms) {
   }
 }
 
-// ---- what the kernel and the keepers report ----------------------------------------------------------------------------
+// ---- what the kernel and the keepers report
+// ----------------------------------------------------------------------------
 
 void Watch::on_child_exit(Held &held) {
   if (held.child_pid == 0) return;
@@ -406,7 +419,9 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
   case CORRAL_SURVIVORS: {
     const auto *packet = reinterpret_cast<const corral_members *>(bytes);
     constexpr size_t head = offsetof(corral_members, members);
-    if (size < head || packet->count > CORRAL_MEMBERS_PER_PACKET || size != head + packet->count * sizeof(corral_member)) return false;
+    if (size < head || packet->count > CORRAL_MEMBERS_PER_PACKET ||
+        size != head + packet->count * sizeof(corral_member))
+      return false;
     Event event(header->type == CORRAL_TERMINATED ? Event::Type::kTerminated : Event::Type::kSurvivors, held.id);
     event.members.assign(packet->members, packet->members + packet->count);
     held.environment->post(std::move(event));
@@ -422,7 +437,8 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     held.environment->post(std::move(event));
     return true;
   }
-  default: return false;
+  default:
+    return false;
   }
 }
 
@@ -431,7 +447,8 @@ void Watch::on_foreign_exit(Held &held) {
   if (held.closed || !sys::pidfd_is_dead(pidfd)) return;
   (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
   Event event(Event::Type::kGone, held.id);
-  event.has_status = sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status) == 0;
+  event.has_status =
+      sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status) == 0;
   held.environment->post(std::move(event));
   release(&held);
 }

@@ -1,13 +1,11 @@
 // The watch thread: one for the whole process, started on first use and never ended.
 //
 // It starts every child (so that the JavaScript thread only hands over, and the parent-death signal has a parent thread
-// that lives as long as the process), waits for pidfds and keeper sockets with epoll, reaps exactly what it started, keeps
-// the deadlines of containment `group`, and posts what happened to the environment that asked.
+// that lives as long as the process), waits for pidfds and keeper sockets with epoll, reaps exactly what it started,
+// keeps the deadlines of containment `group`, and posts what happened to the environment that asked.
 //
 // Shared between threads: Watch::queue_ (under its mutex) and, of each Held, what is marked so.
 #pragma once
-
-#include <pthread.h>
 
 #include <atomic>
 #include <map>
@@ -34,8 +32,8 @@ struct Held {
   const std::shared_ptr<Environment> environment;
   const int64_t since_us; // when JavaScript handed it over, monotonic
 
-  // The process signals go to: leader or foreign process. Written once before `started` is posted (or before open returns),
-  // read by any thread after it; closed with the object.
+  // The process signals go to: leader or foreign process. Written once before `started` is posted (or before open
+  // returns), read by any thread after it; closed with the object.
   std::atomic<int> pidfd{-1};
   std::atomic<int32_t> pid{0};
   // kGroup: reaping and the group signal of kernels before 6.9 exclude each other, so that a group number can not be
@@ -45,11 +43,11 @@ struct Held {
 
   // Watch thread only.
   sys::SpawnRequest request;
-  int32_t child_pid = 0;    // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
-  sys::Fd child_pidfd;      // kTree: the keeper's
-  sys::Fd control;          // kTree
-  // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes closes with
-  // the id.
+  int32_t child_pid = 0; // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
+  sys::Fd child_pidfd;   // kTree: the keeper's
+  sys::Fd control;       // kTree
+  // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
+  // closes with the id.
   sys::Fd pipes[3];
   uint64_t start_ticks = 0; // kForeign
   bool announced = false;   // `started` or `failed` was posted

@@ -1,16 +1,15 @@
 #include "watchdog.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <mutex>
 
 #include "sys/kernel.h"
+#include "sys/thread.h"
 
 namespace corral::watchdog {
 
@@ -91,23 +90,13 @@ int arm(int64_t deadline_ms, int fd, std::string text, int exit_code) {
   }
   s.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (s.wake < 0) return -errno;
-  sigset_t all, before;
-  (void)sigfillset(&all);
-  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  (void)pthread_attr_init(&attributes);
-  (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  (void)pthread_attr_setstacksize(&attributes, 128 * 1024);
-  pthread_t thread;
-  int error = pthread_create(&thread, &attributes, run, nullptr);
-  (void)pthread_attr_destroy(&attributes);
-  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  int error = sys::start_thread(run, nullptr, 128 * 1024);
   if (error != 0) {
     (void)close(s.wake);
     s.wake = -1;
     s.armed = false;
   }
-  return -error;
+  return error;
 }
 
 bool disarm() {

@@ -1,5 +1,5 @@
-// The last word of a command that must answer in time: a thread that, at the deadline, writes a prepared answer and ends the
-// process, whatever JavaScript or /proc is doing. One per process.
+// The last word of a command that must answer in time: a thread that, at the deadline, writes a prepared answer and
+// ends the process, whatever JavaScript or /proc is doing. One per process.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,8 @@ enum corral_packet {
   CORRAL_FAILED = 66,     /* struct corral_failed; the keeper exits */
   CORRAL_EXITED = 67,     /* struct corral_exited: the leader's end */
   CORRAL_TERMINATED = 68, /* struct corral_members: what ended since the ladder began, in batches */
-  CORRAL_SURVIVORS = 69,  /* struct corral_members: what is left after SIGKILL; count 0 ends the list */
+  CORRAL_SURVIVORS = 69,  /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
+                             -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
   CORRAL_EMPTY = 70,      /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
 };
 
@@ -96,6 +97,7 @@ enum corral_survivor_reason {
 struct corral_member {
   int32_t pid;
   int32_t detail; /* TERMINATED: the signal that ended it, 0 = exited by itself, -1 = not seen; SURVIVORS: reason */
+  /* Of TERMINATED only some 32 are looked up, the leader always; of the others both are 0. */
   uint64_t start_ticks;
   char name[16]; /* comm, NUL-terminated */
 };

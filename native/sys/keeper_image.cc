@@ -43,7 +43,8 @@ int open_memfd() {
   return image.take();
 }
 
-// An executable must not be open for writing anywhere (ETXTBSY), so the file is opened again read-only before its name goes.
+// An executable must not be open for writing anywhere (ETXTBSY), so the file is opened again read-only before its name
+// goes.
 int open_file_in(const char *directory) {
   std::string path = std::string(directory) + "/corral-keeper-XXXXXX";
   Fd writer(mkostemp(path.data(), O_CLOEXEC));

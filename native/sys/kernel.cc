@@ -44,7 +44,9 @@ static_assert(sizeof(PidfdInfo) == 72 || sizeof(PidfdInfo) == 64, "layout of str
 constexpr uint64_t kInfoExit = 1u << 3;
 constexpr unsigned long kGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
-long result(long value) { return value < 0 ? -errno : value; }
+long result(long value) {
+  return value < 0 ? -errno : value;
+}
 
 std::string first_line(const char *path) {
   Fd fd(open(path, O_RDONLY | O_CLOEXEC));
@@ -84,7 +86,9 @@ Kernel probe() {
 
 } // namespace
 
-int pidfd_open(int32_t pid) { return static_cast<int>(result(syscall(SYS_pidfd_open, pid, 0u))); }
+int pidfd_open(int32_t pid) {
+  return static_cast<int>(result(syscall(SYS_pidfd_open, pid, 0u)));
+}
 
 int pidfd_signal(int pidfd, int signal) {
   return static_cast<int>(result(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0u)));

@@ -25,7 +25,9 @@ int pidfd_exit_status(int pidfd, int *ret_status);
 bool pidfd_is_dead(int pidfd);
 // CLOCK_MONOTONIC.
 int64_t monotonic_us();
-inline int64_t monotonic_ms() { return monotonic_us() / 1000; }
+inline int64_t monotonic_ms() {
+  return monotonic_us() / 1000;
+}
 
 struct Kernel {
   std::string release, boot_id;

@@ -63,12 +63,14 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
   if (pidfd_exit_status(pidfd, ret_status) == 0) return 0;
   StatRow row;
   if (read_stat(-1, pid, &row) == 0 && row.start_ticks == ticks && row.state == 'Z') {
-    // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so only
-    // a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a zombie.
+    // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so
+    // only a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a
+    // zombie.
     char path[32];
     (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
     struct statx owner; // stat(2) would need glibc 2.33
-    if (geteuid() != 0 && (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || owner.stx_uid != geteuid())) return -ENODATA;
+    if (geteuid() != 0 && (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || owner.stx_uid != geteuid()))
+      return -ENODATA;
     *ret_status = row.exit_code;
     return 0;
   }

@@ -1,8 +1,8 @@
 // A process and nothing but that process: pid, start time and a pidfd that pins the identity.
 //
-// A pid is only a number that is used again; the pair (pid, start ticks) read from /proc names one process, and the pidfd
-// proves that what was read belongs to the process the descriptor names: read /proc, then look whether the
-// pidfd is still alive. "Gone" and "recycled" are results here, not surprises.
+// A pid is only a number that is used again; the pair (pid, start ticks) read from /proc names one process, and the
+// pidfd proves that what was read belongs to the process the descriptor names: read /proc, then look whether the pidfd
+// is still alive. "Gone" and "recycled" are results here, not surprises.
 #pragma once
 
 #include <cstdint>

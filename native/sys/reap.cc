@@ -16,7 +16,9 @@ int reap(int32_t pid, Reap mode, ExitReport *ret_report) {
   while (done < 0 && errno == EINTR);
   if (done < 0) return -errno;
   if (done == 0) return 0;
-  const auto micros = [](const struct timeval &t) { return static_cast<uint64_t>(t.tv_sec) * 1000000u + static_cast<uint64_t>(t.tv_usec); };
+  const auto micros = [](const struct timeval &t) {
+    return static_cast<uint64_t>(t.tv_sec) * 1000000u + static_cast<uint64_t>(t.tv_usec);
+  };
   ret_report->status = status;
   ret_report->user_us = micros(usage.ru_utime);
   ret_report->system_us = micros(usage.ru_stime);

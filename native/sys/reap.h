@@ -1,4 +1,5 @@
-// Reaping of exactly what we forked: by pid, never "any child", so that no child of the program we live in is ever taken.
+// Reaping of exactly what we forked: by pid, never "any child", so that no child of the program we live in is ever
+// taken.
 #pragma once
 
 #include <cstdint>

@@ -61,11 +61,13 @@ int open_stdio(const int (&wanted)[3], ChildStdio *ret_child, Fd (&ret_ours)[3])
   return 0;
 }
 
-// One stack serves every spawn: only the watch thread spawns, and it sleeps until the child has left it. Guarded at its low end.
+// One stack serves every spawn: only the watch thread spawns, and it sleeps until the child has left it. Guarded at its
+// low end.
 void *child_stack() {
   static void *stack = nullptr;
   if (stack == nullptr) {
-    void *memory = mmap(nullptr, CORRAL_CHILD_STACK + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    void *memory = mmap(nullptr, CORRAL_CHILD_STACK + 4096, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     (void)mprotect(memory, 4096, PROT_NONE);
     stack = static_cast<char *>(memory) + 4096;
@@ -142,7 +144,8 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   packet.grace_ms = request.grace_ms;
   packet.timeout_ms = request.timeout_ms;
   packet.settings = request.settings;
-  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 || send(ours.get(), &packet, sizeof packet, MSG_NOSIGNAL) != sizeof packet) {
+  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 ||
+      send(ours.get(), &packet, sizeof packet, MSG_NOSIGNAL) != sizeof packet) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
     return false;
   }
@@ -170,7 +173,8 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
       return true;
     }
     // Policy may refuse to execute what it allowed to create (noexec memfd, a security module).
-  } while (ret_failure->stage == CORRAL_STAGE_EXEC && (ret_failure->error == EACCES || ret_failure->error == EPERM) && keeper_refused());
+  } while (ret_failure->stage == CORRAL_STAGE_EXEC && (ret_failure->error == EACCES || ret_failure->error == EPERM) &&
+           keeper_refused());
   if (ret_failure->stage == CORRAL_STAGE_EXEC) ret_failure->stage = CORRAL_STAGE_KEEPER;
   return false;
 }

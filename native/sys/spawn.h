@@ -1,6 +1,6 @@
-// Starting a process from the watch thread: a leader directly (containment `group`), or the keeper that will start and hold
-// it (containment `tree`). Both go through corral_start_child (child_setup.h), which never copies the page tables of
-// the program we live in.
+// Starting a process from the watch thread: a leader directly (containment `group`), or the keeper that will start and
+// hold it (containment `tree`). Both go through corral_start_child (child_setup.h), which never copies the page tables
+// of the program we live in.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ constexpr int kStdioIgnore = -2;
 struct SpawnRequest {
   Containment containment = Containment::kTree;
   std::string file, cwd;
-  std::string argv, env; // each element ended by NUL
+  std::string argv, env;                                     // each element ended by NUL
   int stdio[3] = {kStdioIgnore, kStdioIgnore, kStdioIgnore}; // or a descriptor number, then owned by lent[i] or 0..2
   Fd lent[3];
   int32_t kill_signal = 15;
-  int64_t grace_ms = 5000, timeout_ms = 0; // -1 = never; 0 = none
+  int64_t grace_ms = 5000, timeout_ms = 0;        // -1 = never; 0 = none
   uint32_t on_leader_exit = 0, on_owner_exit = 0; // enum corral_policy
   corral_settings settings{};
 };

@@ -26,7 +26,9 @@ template <typename Entry, typename Lookup> int with_buffer(std::vector<char> *bu
 int lookup_user(const char *name, UserIds *ret_ids) {
   std::vector<char> buffer;
   struct passwd entry;
-  int found = with_buffer(&buffer, &entry, [name](struct passwd *e, char *b, size_t n, struct passwd **r) { return getpwnam_r(name, e, b, n, r); });
+  int found = with_buffer(&buffer, &entry, [name](struct passwd *e, char *b, size_t n, struct passwd **r) {
+    return getpwnam_r(name, e, b, n, r);
+  });
   if (found <= 0) return found;
   ret_ids->uid = entry.pw_uid;
   ret_ids->gid = entry.pw_gid;
@@ -41,7 +43,9 @@ int lookup_user(const char *name, UserIds *ret_ids) {
 int lookup_group(const char *name, uint32_t *ret_gid) {
   std::vector<char> buffer;
   struct group entry;
-  int found = with_buffer(&buffer, &entry, [name](struct group *e, char *b, size_t n, struct group **r) { return getgrnam_r(name, e, b, n, r); });
+  int found = with_buffer(&buffer, &entry, [name](struct group *e, char *b, size_t n, struct group **r) {
+    return getgrnam_r(name, e, b, n, r);
+  });
   if (found > 0) *ret_gid = entry.gr_gid;
   return found;
 }
