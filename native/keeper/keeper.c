@@ -28,7 +28,8 @@
 #define KEEPER_NAME "corral-keeper"
 
 /* After the kill signal most trees die at once. Looking for members outside the leader's group waits while the dead
- * keep coming, this long without one or that long in all, and mostly has nobody left to look for. */
+ * keep coming or the leader is busy, this long at a time or that long in all, and mostly has nobody left to look for.
+ */
 #define QUIET_US 1000
 #define LATEST_LOOK_US 100000
 /* Kill signals go out until a look finds nobody new; a tree that forks faster than that is left to SIGKILL. */
@@ -77,9 +78,10 @@ static struct {
   int64_t ladder_at, force_at, report_at;
   int ask_signal;
   int64_t look_at, latest_look_at;
+  uint32_t looks;
   int64_t round_at, pause_us;
   uint32_t rounds_with_new, children_at_round, denied_at_round, reaped_since_round, found, described;
-  bool is_quiet, reported;
+  bool has_progress, is_quiet, reported;
 } keeper;
 
 /* ---- Signals to the leader's group ---- */
@@ -160,6 +162,7 @@ static void reap(const siginfo_t *info, bool is_reaped) {
   if (info->si_pid == keeper.leader) keeper.leader_reaped = true;
   member_gone(info->si_pid);
   keeper.reaped_since_round++;
+  keeper.has_progress = true;
 }
 
 static void reap_unless_leader(int32_t pid) {
@@ -232,6 +235,7 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
 static void begin_force(int64_t now) {
   keeper.phase = FORCING;
   keeper.flags |= CORRAL_END_FORCED;
+  keeper.has_progress = false;
   keeper.round_at = now;
   keeper.pause_us = FIRST_PAUSE_US;
   keeper.reported = false;
@@ -250,6 +254,7 @@ static void begin_ladder(int signal, int64_t grace_ms) {
     return;
   }
   keeper.phase = ASKING;
+  keeper.has_progress = false;
   keeper.ask_signal = signal;
   keeper.force_at = grace_ms < 0 ? NEVER_US : after_ms(now, grace_ms);
   keeper.look_at = now + QUIET_US;
@@ -260,21 +265,19 @@ static void begin_ladder(int signal, int64_t grace_ms) {
   signal_group(SIGCONT); /* a stopped process does not act on any other signal */
 }
 
-/* The kill signal to those the group signal did not reach: job control, setsid, daemons. */
-static void ask_outsiders(void) {
+/* The kill signal to those the group signal did not reach: job control, setsid, daemons. When there was somebody new it
+ * looks again, once the dead have been reaped. */
+static void ask_outsiders(int64_t now) {
   keeper.look_at = NEVER_US;
-  for (int look = 0; look < MOST_LOOKS; look++) {
-    bool is_new = false;
-    for (struct member *member = members_walk(); member != NULL; member = member->next) {
-      if ((member->flags & MEMBER_ASKED) != 0) continue;
-      member->flags |= MEMBER_ASKED;
-      if (member->pgid == keeper.leader || member->state == 'Z') continue;
-      is_new = true;
-      if (member_signal(member, keeper.ask_signal) == -EPERM) member->flags |= MEMBER_DENIED;
-      (void)member_signal(member, SIGCONT);
-    }
-    if (!is_new) return;
+  for (struct member *member = members_walk(); member != NULL; member = member->next) {
+    if ((member->flags & MEMBER_ASKED) != 0) continue;
+    member->flags |= MEMBER_ASKED;
+    if (member->pgid == keeper.leader || member->state == 'Z') continue;
+    if (keeper.looks < MOST_LOOKS) keeper.look_at = now;
+    if (member_signal(member, keeper.ask_signal) == -EPERM) member->flags |= MEMBER_DENIED;
+    (void)member_signal(member, SIGCONT);
   }
+  keeper.looks++;
 }
 
 /* Remembers who was sent SIGKILL, so that everyone gets it once; who refused it is asked again when it is quiet, for
@@ -316,10 +319,10 @@ static void stop_child(int32_t pid) {
 /* For a tree that forks faster than it is killed: a stopped process forks no more, so stop until nobody new appears,
  * then kill those that stand still. */
 static void stop_then_kill(void) {
-  for (int look = 0; look < MOST_STOP_LOOKS; look++) {
+  for (int look = 0; look < MOST_STOP_LOOKS && reap_ended() != NO_CHILD_LEFT; look++) {
     keeper.found = 0;
     signal_group(SIGSTOP);
-    each_own_child(stop_child);
+    each_living_child(stop_child);
     for (struct member *member = members_walk(); member != NULL; member = member->next) {
       if ((member->flags & MEMBER_STOPPED) != 0 || member->state == 'Z') continue;
       member->flags |= MEMBER_STOPPED;
@@ -332,13 +335,12 @@ static void stop_then_kill(void) {
   kill_walk();
 }
 
-/* One round: our own children first, since that is safe, quick, and hands us the next ones. When it is time for a round
- * and nobody new has come, those who are held by a parent that does not die. */
+/* One round: our own children first, since that is safe, quick, and hands us the next ones. When it is quiet and nobody
+ * new has come, those who are held by a parent that does not die. */
 static void force_round(int64_t now) {
-  keeper.is_quiet = now >= keeper.round_at;
   keeper.found = 0;
   keeper.children_at_round = keeper.denied_at_round = 0;
-  each_own_child(kill_child);
+  each_living_child(kill_child);
   if (keeper.found == 0 && keeper.is_quiet) {
     signal_group(SIGKILL);
     kill_walk();
@@ -437,6 +439,12 @@ static void on_packet(const union owner_packet *packet) {
   }
 }
 
+/* On its way to the end, or in its handler: until it has ended its children are not ours. */
+static bool is_leader_running(void) {
+  struct process_stat stat;
+  return !keeper.leader_ended && stat_read(keeper.leader, &stat) && stat.state == 'R';
+}
+
 /* Does what is due and returns when the next thing will be. */
 static int64_t advance(int64_t now) {
   if (keeper.phase == RUNNING && now >= keeper.timeout_at) {
@@ -448,11 +456,11 @@ static int64_t advance(int64_t now) {
   case RUNNING:
     return keeper.timeout_at;
   case ASKING: {
-    if (keeper.look_at != NEVER_US && keeper.reaped_since_round > 0) {
-      keeper.reaped_since_round = 0;
+    if (keeper.looks == 0 && (keeper.has_progress || (now >= keeper.look_at && is_leader_running()))) {
+      keeper.has_progress = false;
       keeper.look_at = now + QUIET_US < keeper.latest_look_at ? now + QUIET_US : keeper.latest_look_at;
     }
-    if (now >= keeper.look_at) ask_outsiders();
+    if (now >= keeper.look_at) ask_outsiders(now);
     const bool is_reporting = keeper.force_at == NEVER_US && !keeper.reported;
     if (is_reporting && now >= keeper.report_at) report_survivors(now);
     int64_t next = keeper.look_at < keeper.force_at ? keeper.look_at : keeper.force_at;
@@ -460,8 +468,14 @@ static int64_t advance(int64_t now) {
     return next;
   }
   case FORCING:
-    /* A list of children costs as much as it is long: read it again when half of them have been reaped. */
-    if (now >= keeper.round_at || keeper.reaped_since_round * 2 > keeper.children_at_round) force_round(now);
+    if (keeper.has_progress) {
+      keeper.has_progress = false;
+      keeper.pause_us = FIRST_PAUSE_US;
+      keeper.round_at = now + keeper.pause_us;
+    }
+    /* A list of children costs as much as it is long: while they die, read it again when half of them have. */
+    keeper.is_quiet = now >= keeper.round_at;
+    if (keeper.is_quiet || keeper.reaped_since_round * 2 > keeper.children_at_round) force_round(now);
     if (!keeper.reported && now >= keeper.report_at) report_survivors(now);
     return keeper.reported || keeper.round_at < keeper.report_at ? keeper.round_at : keeper.report_at;
   }

@@ -157,8 +157,14 @@ void members_each_left(void (*visit)(const struct member *member)) {
   }
 }
 
-bool is_own_child(int32_t pid) {
-  return raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) == 0;
+enum child { NOT_OURS, LIVING, ENDED };
+
+/* Asks for one child by number, without reaping it: exact, and true until the keeper reaps it. */
+static enum child child_of_number(int32_t pid) {
+  siginfo_t info;
+  info.si_pid = 0;
+  const long error = raw_syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL);
+  return error < 0 ? NOT_OURS : info.si_pid == 0 ? LIVING : ENDED;
 }
 
 /* Calls visit(pid) for each number in a directory of /proc. */
@@ -203,13 +209,15 @@ static bool each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t
   return true;
 }
 
-static void (*visit_own)(int32_t pid);
-static bool found_own;
+/* The enumeration of own children under way. */
+static void (*visit_child)(int32_t pid);
+static bool visits_ended, found_child;
 
-static void visit_if_own(int32_t pid) {
-  if (pid == self || !is_own_child(pid)) return;
-  found_own = true;
-  visit_own(pid);
+static void visit_if_child(int32_t pid) {
+  const enum child child = pid == self ? NOT_OURS : child_of_number(pid);
+  if (child == NOT_OURS) return;
+  found_child = true;
+  if (child == LIVING || visits_ended) visit_child(pid);
 }
 
 static int exit_at_once(void *ignored) {
@@ -228,25 +236,33 @@ static int32_t newest_pid(void) {
 
 static void probe(void) {
   const int32_t newest = newest_pid();
-  found_own = false;
-  for (int32_t pid = 2; pid < newest; pid++) visit_if_own(pid);
-  if (found_own) return;
-  for (int32_t pid = newest; pid <= HIGHEST_PID; pid++) visit_if_own(pid);
+  found_child = false;
+  for (int32_t pid = 2; pid < newest; pid++) visit_if_child(pid);
+  if (found_child) return;
+  for (int32_t pid = newest; pid <= HIGHEST_PID; pid++) visit_if_child(pid);
 }
 
-void each_own_child(void (*visit)(int32_t pid)) {
-  visit_own = visit;
+static void enumerate_children(void (*visit)(int32_t pid), bool with_ended) {
+  visit_child = visit;
+  visits_ended = with_ended;
   switch (source) {
   case SOURCE_CHILDREN:
-    if (!each_child_of_thread(self, self, visit)) probe(); /* somebody has unmounted /proc */
+    if (!each_child_of_thread(self, self, visit_if_child)) probe(); /* somebody has unmounted /proc */
     break;
   case SOURCE_SCAN:
-    each_number_in("/proc", visit_if_own);
+    each_number_in("/proc", visit_if_child);
     break;
   case SOURCE_PROBE:
     probe();
     break;
   }
+}
+
+void each_own_child(void (*visit)(int32_t pid)) {
+  enumerate_children(visit, true);
+}
+void each_living_child(void (*visit)(int32_t pid)) {
+  enumerate_children(visit, false);
 }
 
 /* The walk under way. */
@@ -341,7 +357,7 @@ static void walk_add_scanned(int32_t pid) {
   struct process_stat stat;
   if (pid == self || !stat_read(pid, &stat)) return;
   if (stat.ppid == self) {
-    walk_add(pid, &stat, true);
+    if (child_of_number(pid) == LIVING) walk_add(pid, &stat, true);
     return;
   }
   const struct member *parent = find(stat.ppid);
@@ -359,14 +375,14 @@ struct member *members_walk(void) {
     } while (walk_grew);
     return walk_head.next;
   }
-  each_own_child(walk_add_own);
+  each_living_child(walk_add_own);
   if (source == SOURCE_CHILDREN)
     for (const struct member *member = walk_head.next; member != NULL; member = member->next) walk_below(member);
   return walk_head.next;
 }
 
 long member_signal(const struct member *member, int signal) {
-  if (is_own_child(member->pid)) return raw_syscall(SYS_kill, member->pid, signal);
+  if (member->is_child || child_of_number(member->pid) != NOT_OURS) return raw_syscall(SYS_kill, member->pid, signal);
   const int pidfd = open_member(member);
   if (pidfd == -ESRCH || pidfd == -EINVAL) return -ESRCH; /* EINVAL: in the last moments of its exit */
   struct process_stat stat;

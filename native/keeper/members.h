@@ -53,16 +53,16 @@ void member_gone(int32_t pid);
 /* Calls `visit` for every record that is left, then forgets them. */
 void members_each_left(void (*visit)(const struct member *member));
 
-/* True when the pid is a child of the keeper, dead or alive: exact, and it stays so until the keeper reaps it. */
-bool is_own_child(int32_t pid);
-/* Calls `visit` for the keeper's own children (zombies too). A list that changes while it is read may miss some:
- * the caller repeats it until waitid(2) says ECHILD. */
+/* Calls `visit` for the keeper's own children, all of them or those that have not ended. A list that changes while it
+ * is read may miss some: the caller repeats it until waitid(2) says ECHILD. */
 void each_own_child(void (*visit)(int32_t pid));
+void each_living_child(void (*visit)(int32_t pid));
 
-/* Lists every descendant, parents before children; returns the first of the list. Nothing may be reaped meanwhile. */
+/* Lists every living descendant, parents before children; returns the first of the list. Nothing may be reaped while it
+ * is in use, and in a storm of forks the dead pile up meanwhile: reap between two walks. */
 struct member *members_walk(void);
 
-/* Sends a signal to exactly this process; 0, -ESRCH (gone, or not certainly the same), -EPERM. Signal 0 probes. */
+/* Sends a signal to exactly this process of the last walk; 0, -ESRCH (gone, or not certainly the same), -EPERM. */
 long member_signal(const struct member *member, int signal);
 
 #endif

@@ -29,9 +29,10 @@ enum corral_packet {
   CORRAL_FAILED = 66,     /* struct corral_failed; the keeper exits */
   CORRAL_EXITED = 67,     /* struct corral_exited: the leader's end */
   CORRAL_TERMINATED = 68, /* struct corral_members: what ended since the ladder began, in batches */
-  CORRAL_SURVIVORS = 69,  /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
-                             -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
-  CORRAL_EMPTY = 70,      /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
+  CORRAL_SURVIVORS =
+      69,            /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
+                        -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
+  CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
 };
 
 enum corral_policy { CORRAL_POLICY_STOP = 0, CORRAL_POLICY_WAIT = 1, CORRAL_POLICY_LEAVE = 2 };
@@ -112,7 +113,7 @@ struct corral_members {
 
 struct corral_empty {
   struct corral_header header;
-  uint32_t flags;       /* enum corral_end */
+  uint32_t flags; /* enum corral_end */
   uint32_t reserved;
   uint64_t duration_us; /* from the beginning of the ladder; 0 when there was none */
 };

@@ -101,7 +101,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const { keeper } = await owner.event('started');
       await owner.until(() => owner.output.includes('\n'), 'output');
       expect(owner.output).toMatch(/^(\/usr)?\/bin\n$/);
-      expect(readlinkSync(`/proc/${keeper}/cwd`)).toBe('/');
+      await eventually(() => readlinkSync(`/proc/${keeper}/cwd`) === '/');
       owner.send('kill');
       await owner.finished();
     });
