@@ -28,3 +28,12 @@ export function requireRoot(context: TestContext, why: string): void {
 export function requireUnprivileged(context: TestContext, why: string): void {
   if (process.getuid?.() === 0) context.skip(`needs an ordinary user: ${why}`);
 }
+
+/**
+ * Skips where only our own user exists: in the user namespace that makes an ordinary user's pid namespace possible, every other id is
+ * invalid (EINVAL), and nobody else's process can be met.
+ */
+export function requireOtherUsers(context: TestContext, why: string): void {
+  const mapped = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/).map(Number);
+  if (mapped.length === 3 && mapped[2] === 1) context.skip(`needs other users than ourselves: ${why}`);
+}

@@ -17,7 +17,7 @@ import {
   STDIO_IGNORE,
   STDIO_PIPE,
 } from '../../src/native.js';
-import { requireUnprivileged } from '../helpers/contained.js';
+import { requireOtherUsers, requireUnprivileged } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { isAlive, openFiles } from '../helpers/proc.js';
 
@@ -99,6 +99,7 @@ describe.each([
 
   it('another user, as an ordinary one: failed', async (context) => {
     requireUnprivileged(context, 'root may become anybody');
+    requireOtherUsers(context, 'the kernel has to know the id to refuse it');
     const { event } = begin({ containment, settings: { uid: 1 } });
     const failed = await event('failed');
     expect([SPAWN_STAGES[failed.stage], failed.errno]).toEqual(['user', -EPERM]);
