@@ -54,6 +54,10 @@ try {
   mkdirSync(dirname(resolve(output)), { recursive: true });
   writeFileSync(output, lines.join(''));
   if (elf !== undefined) writeFileSync(elf, bytes, { mode: 0o755 });
+} catch (error) {
+  // The compiler has written its own messages.
+  console.error(`embed-keeper: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

@@ -2,6 +2,7 @@
  * The keeper over its socket: what it says, whom it ends, what it leaves. The leak guard of the suite sees to it that each test leaves
  * no process behind, so a member that got away fails the test even where nothing else would notice.
  */
+import { spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -543,6 +544,52 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect(owner.all('empty')).toEqual([]);
       set('THAWED');
       expect((await owner.finished()).flags).toBe(FORCED);
+    });
+  });
+
+  // The next process gets a number of our choice, unless that number is taken or somebody else is quicker.
+  function startAs(pid: number): number {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      writeFileSync('/proc/sys/kernel/ns_last_pid', String(pid - 1));
+      const stranger = spawn(artist, ['wait'], { stdio: 'ignore', detached: true });
+      const exited = new Promise((resolve) => stranger.once('exit', resolve));
+      onTestFinished(async () => {
+        stranger.kill('SIGKILL');
+        await exited;
+      });
+      if (stranger.pid === pid) return pid;
+    }
+    return -1;
+  }
+
+  describe('a leader that has ended', () => {
+    it('is not confused with a stranger who leads a group of the same number', async (context) => {
+      requireRoot(context, 'chooses a pid');
+      const owner = run(shell('"$1" daemon ignore; exec "$1" wait'), [`leader=${WAIT}`]);
+      const members = await owner.ready(2);
+      const { pid } = await owner.event('started');
+      process.kill(pid, 'SIGKILL');
+      await eventually(() => readStat(pid) === undefined);
+      expect(startAs(pid)).toBe(pid);
+      expect(readStat(pid)).toMatchObject({ pgid: pid, sid: pid });
+      owner.send(`stop ${SIGTERM} 200`);
+      expect((await owner.finished()).flags).toBe(FORCED);
+      for (const member of members) if (member.pid !== pid) expect(readStat(member.pid)).toBeUndefined();
+      expect(isAlive(pid)).toBe(true);
+    });
+
+    it('keeps its number where the group can be signalled by number only', async (context) => {
+      requireRoot(context, 'chooses a pid');
+      const owner = run(shell('"$1" daemon ignore; exec "$1" wait'), [`leader=${WAIT}`, 'refuse=pidfd-group']);
+      await owner.ready(2);
+      const { pid } = await owner.event('started');
+      process.kill(pid, 'SIGKILL');
+      await owner.event('exited');
+      expect(readStat(pid)?.state).toBe('Z');
+      expect(startAs(pid)).toBe(-1);
+      owner.send('kill');
+      await owner.finished();
+      expect(readStat(pid)).toBeUndefined();
     });
   });
 
