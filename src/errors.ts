@@ -8,17 +8,32 @@ import type { ProcessStatus, TerminationReport } from './types.js';
 /** Codes of our own. `type` is the short word of the text form; `advice` is what the documentation prints. */
 export const ERROR_CODES = {
   ERR_INVALID_ARGUMENT: { type: 'INVALID_ARGUMENT', advice: 'Correct the option the message names; nothing was started or signalled.' },
-  ERR_SPAWN: { type: 'SPAWN_FAILED', advice: 'See `cause` and the stage in the message; no process was left. The code is the kernel\'s (ENOENT, EACCES ...).' },
+  ERR_SPAWN: {
+    type: 'SPAWN_FAILED',
+    advice: "See `cause` and the stage in the message; no process was left. The code is the kernel's (ENOENT, EACCES ...).",
+  },
   ERR_ALREADY_RUNNING: { type: 'ALREADY_RUNNING', advice: 'A ProcessManager holds one command: stop() it, or use another instance.' },
   ERR_NOT_RUNNING: { type: 'NOT_RUNNING', advice: 'start() it first.' },
   ERR_INVALID_TRANSITION: { type: 'INVALID_TRANSITION', advice: 'The call does not fit the status the message names.' },
   ERR_ABORTED: { type: 'ABORTED', advice: 'The AbortSignal fired; `cause` is its reason.' },
-  ERR_SURVIVORS: { type: 'SURVIVORS', advice: '`report.survivors` says who is left and why (other user, uninterruptible sleep, force disabled).' },
-  ERR_REFUSED_TARGET: { type: 'REFUSED_TARGET', advice: 'pid 0, 1, -1, corral itself, its ancestors and its own process group are never signalled.' },
+  ERR_SURVIVORS: {
+    type: 'SURVIVORS',
+    advice: '`report.survivors` says who is left and why (other user, uninterruptible sleep, force disabled).',
+  },
+  ERR_REFUSED_TARGET: {
+    type: 'REFUSED_TARGET',
+    advice: 'pid 0, 1, -1, corral itself, its ancestors and its own process group are never signalled.',
+  },
   ERR_NO_SUCH_PROCESS: { type: 'NO_SUCH_PROCESS', advice: 'It is gone, or its number belongs to another process now.' },
-  ERR_KEEPER_LOST: { type: 'KEEPER_LOST', advice: 'The keeper of the tree was killed; corral ended what it could find by session, group and mark.' },
+  ERR_KEEPER_LOST: {
+    type: 'KEEPER_LOST',
+    advice: 'The keeper of the tree was killed; corral ended what it could find by session, group and mark.',
+  },
   ERR_UNHEALTHY: { type: 'UNHEALTHY', advice: 'The message names what is wrong: gone, zombie, stopped or recycled.' },
-  ERR_SIGNAL: { type: 'SIGNAL_FAILED', advice: 'The kernel refused the signal; the code is its own (EPERM: the process has another uid by now).' },
+  ERR_SIGNAL: {
+    type: 'SIGNAL_FAILED',
+    advice: 'The kernel refused the signal; the code is its own (EPERM: the process has another uid by now).',
+  },
   ERR_RUN: { type: 'RUN_FAILED', advice: 'The command failed; the error has every field of the result.' },
   ERR_MAX_BUFFER: { type: 'MAX_BUFFER', advice: 'The output was longer than `maxBuffer`; the tree was ended. Raise it or stream.' },
   ERR_SCAN: { type: 'SCAN_FAILED', advice: '/proc could not be read; see `code` and `syscall`.' },
@@ -30,7 +45,21 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** Index = enum corral_stage of native/sys/child_setup.h. */
 export const SPAWN_STAGES = [
-  'none', 'clone', 'setsid', 'rlimits', 'oomScoreAdj', 'nice', 'groups', 'group', 'user', 'cwd', 'noNewPrivileges', 'owner', 'stdio', 'exec', 'keeper',
+  'none',
+  'clone',
+  'setsid',
+  'rlimits',
+  'oomScoreAdj',
+  'nice',
+  'groups',
+  'group',
+  'user',
+  'cwd',
+  'noNewPrivileges',
+  'owner',
+  'stdio',
+  'exec',
+  'keeper',
 ] as const;
 export type SpawnStage = (typeof SPAWN_STAGES)[number];
 
@@ -74,7 +103,9 @@ export class ProcessError extends Error {
 
   /** TYPE (PID: n, Status: s): message: cause */
   override toString(): string {
-    const facts = [this.pid === undefined ? '' : `PID: ${this.pid}`, this.status === undefined ? '' : `Status: ${this.status}`].filter(Boolean);
+    const facts = [this.pid === undefined ? '' : `PID: ${this.pid}`, this.status === undefined ? '' : `Status: ${this.status}`].filter(
+      Boolean,
+    );
     const cause = this.cause instanceof Error ? `: ${this.cause.message}` : this.cause === undefined ? '' : `: ${String(this.cause)}`;
     return `${this.type}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}: ${this.message}${cause}`;
   }

@@ -20,11 +20,11 @@ const STYLE = `
     .limit { fill: #3fb950; } .limit-line { stroke: #3fb950; } .bad { fill: #f85149; }
   }`;
 
-const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+const escapeXml = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 const at = (value) => value.toFixed(1);
 
 function text(x, y, content, { style = 'ink', anchor = 'start' } = {}) {
-  return `<text x="${at(x)}" y="${at(y)}" class="${style}" text-anchor="${anchor}">${escape(content)}</text>`;
+  return `<text x="${at(x)}" y="${at(y)}" class="${style}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
 }
 
 /** Ratio as a reader says it: 3 digits at most, "1/20" below a tenth. */
@@ -38,7 +38,7 @@ export function ratioText(ratio) {
 }
 
 function page(height, title, subtitle, body) {
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escape(title)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escapeXml(title)}">
 <style>${STYLE}
 </style>
 <rect class="paper" width="${WIDTH}" height="${height}" rx="6"/>

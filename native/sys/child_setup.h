@@ -42,8 +42,8 @@ enum corral_setting {
   CORRAL_SET_UMASK = 1u << 4,
   CORRAL_SET_NO_NEW_PRIVS = 1u << 5,
   CORRAL_SET_NICE = 1u << 6,
-  CORRAL_SET_OOM = 1u << 7,       /* /proc/self/oom_score_adj */
-  CORRAL_SET_DEATHSIG = 1u << 8,  /* PR_SET_PDEATHSIG, armed after the id changes, then the parent is compared */
+  CORRAL_SET_OOM = 1u << 7,             /* /proc/self/oom_score_adj */
+  CORRAL_SET_DEATHSIG = 1u << 8,        /* PR_SET_PDEATHSIG, armed after the id changes, then the parent is compared */
   CORRAL_SET_OOM_BEST_EFFORT = 1u << 9, /* EACCES/EPERM of the oom write is not a failure */
 };
 

@@ -9,7 +9,8 @@ import { isAlive, readStat } from '../helpers/proc.js';
 /** Lives until stdin of the child ends (a background job of a shell has none of its own). */
 const PATIENT = 'exec cat <&3 >/dev/null';
 const DEFIANT = 'trap "" TERM; exec cat <&3 >/dev/null';
-const isSettled = async (promise: Promise<unknown>) => (await Promise.race([promise, Promise.resolve(isSettled)])) !== isSettled;
+const isSettled = async (promise: Promise<unknown>): Promise<boolean> =>
+  (await Promise.race([promise, Promise.resolve(isSettled)])) !== isSettled;
 
 /** A leader with one member; when both are as they should be the leader exits with 5. */
 async function start(member: string, options: object): Promise<{ child: Child; pid: number }> {

@@ -1,7 +1,7 @@
 /** The manager against a scripted addon: statuses, events, promises, log. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ProcessConfig, TerminationReport } from '../../src/types.js';
-import { empty, exited, fake, member, started } from '../fixtures/process-fake-addon.js';
+import { empty, exited, fake, member, type ScriptedEvent, started } from '../fixtures/process-fake-addon.js';
 
 vi.mock('../../src/native.js', async (original) => ({
   ...(await original<object>()),
@@ -18,11 +18,10 @@ const { ProcessTable } = await import('../../src/tree/table.js');
 const SIGTERM = 15;
 const SIGKILL = 9;
 const config: ProcessConfig = { command: 'server', args: ['--port', '0'], stdout: 'ignore', stderr: 'ignore' };
-const survivors = (pid: number, reason: number) =>
-  [
-    { type: 'survivors', members: [member(pid, 'server', reason)] },
-    { type: 'survivors', members: [] },
-  ] as const;
+const survivors = (pid: number, reason: number): ScriptedEvent[] => [
+  { type: 'survivors', members: [member(pid, 'server', reason)] },
+  { type: 'survivors', members: [] },
+];
 
 const logger = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 
