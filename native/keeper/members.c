@@ -23,8 +23,7 @@ enum source {
 static int32_t self;
 static enum source source;
 
-/* Records lie densely in `pool`; `slot[pid]` is the record's place in it plus one. Both are address space until used.
- */
+/* Records lie densely in `pool`; `slot[pid]` is the place of a record plus one. Address space until they are used. */
 static struct member *pool;
 static uint32_t *slot;
 static uint32_t pool_used;

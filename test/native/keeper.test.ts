@@ -111,7 +111,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const owner = run(shell('exec >&- 2>&-; exec "$1" wait'));
       await owner.event('outputEnd');
       const { keeper } = await owner.event('started');
-      expect([...openFiles(keeper).values()].filter((target) => target.startsWith('pipe:'))).toEqual([]);
+      expect([...openFiles(keeper).values()].some((target) => target.startsWith('pipe:'))).toBe(false);
       owner.send('kill');
       await owner.finished();
     });
@@ -709,12 +709,13 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     const owner = run([artist, 'wait'], [], { env: { FILL: 'x'.repeat(100_000) } });
     await owner.ready(1);
     const { keeper } = await owner.event('started');
+    // The leader may be ready before its keeper has let go of what it does not need: arguments, environment, stdio.
+    await eventually(() => openFiles(keeper).size <= 3); // control, signalfd, pidfd
     const residentKb = await eventually(() => {
       const kb = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${keeper}/status`, 'utf8'))?.[1]);
-      return kb > 0 && kb < 200 && kb;
+      return kb < 100 && kb;
     });
-    expect(residentKb).toBeLessThan(200);
-    expect(openFiles(keeper).size).toBeLessThanOrEqual(3); // control, signalfd, pidfd
+    expect(residentKb).toBeGreaterThan(0);
     owner.send('kill');
     await owner.finished();
   });
