@@ -98,6 +98,8 @@ async function showMembers(roots: Roots, options: KillOptions): Promise<number> 
   return 0;
 }
 
+const NOBODY: TerminationReport = { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
+
 interface Outcome extends TerminationReport {
   pid: number;
 }
@@ -105,7 +107,9 @@ interface Outcome extends TerminationReport {
 async function endTrees(roots: Roots, options: KillOptions): Promise<number> {
   const outcomes: Outcome[] = [];
   for (const [pid, root] of roots) {
-    const report = await killTree(root ?? pid, { killSignal: options.signal, forceKillAfterDelay: options.killAfter });
+    // Who had no process when the command was given has none to end: the number may be a stranger's by now.
+    const report =
+      root === undefined ? NOBODY : await killTree(root, { killSignal: options.signal, forceKillAfterDelay: options.killAfter });
     const outcome = { pid, ...report };
     outcomes.push(outcome);
     if (!options.json) showOutcome(outcome);

@@ -2,11 +2,13 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ProcessError } from '../errors.js';
-import { spawn } from '../process/spawn.js';
+import { planSpawn } from '../process/options.js';
+import { spawnPlanned } from '../process/spawn.js';
 import type { Child, Containment, Signal, SpawnOptions } from '../types.js';
 import { type Act, durationArgument, explain, killAfterArgument, signalArgument, UsageError, warn } from './command.js';
 import { EXIT_OWN_ERROR, signalStatus, statusOf, statusOfExecError } from './exit-code.js';
 import { toJson, toJsonLine } from './format.js';
+import { userName } from './users.js';
 
 type Limits = NonNullable<SpawnOptions['rlimits']>;
 
@@ -84,10 +86,12 @@ async function run(command: string, args: string[], options: RunOptions): Promis
   const report = options.report === undefined ? undefined : openReport(options.report);
   const interrupt = new Interrupt();
   try {
-    const child = await spawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal });
+    const child = await spawnPlanned(planSpawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal }));
     interrupt.forwardTo(child, options.killAfter);
     // What comes while the rest is being ended did not end the command.
-    const [{ exit, by }, end] = await Promise.all([child.exited.then((exit) => ({ exit, by: interrupt.by })), child.empty]);
+    const [{ leader, by }, end] = await Promise.all([child.exited.then((leader) => ({ leader, by: interrupt.by })), child.empty]);
+    // The timeout is that of the whole run: it may have come for those who outlived the command.
+    const exit = { ...leader, timedOut: child.timedOut };
     report?.write(toJson(end));
     if (options.json) process.stderr.write(`${toJsonLine({ ...exit, report: end })}\n`);
     if (end.survivors.length > 0 && options.onLeaderExit !== 'leave') {
@@ -120,7 +124,7 @@ function spawnOptions(options: RunOptions): SpawnOptions {
     noNewPrivileges: !options.newPrivs,
     labels: options.label ?? {},
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.user === undefined ? {} : { user: /^\d+$/.test(options.user) ? Number(options.user) : options.user }),
+    ...(options.user === undefined ? {} : { user: userArgument(options.user) }),
   };
 }
 
@@ -133,10 +137,13 @@ class Interrupt {
   by: NodeJS.Signals | undefined;
   readonly beforeStart = new AbortController();
   #stop: ((signal: NodeJS.Signals, again: boolean) => void) | undefined;
+  #pass: ((signal: NodeJS.Signals) => void) | undefined;
 
   constructor() {
     // Never removed: one that comes while corral is about to exit must not change its status.
     for (const signal of FORWARDED) process.on(signal, () => this.#take(signal));
+    // These two are words for the command and no wish to end it; unheard, the first would start a debugger here.
+    for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => this.#pass?.(signal));
   }
 
   #take(signal: NodeJS.Signals): void {
@@ -147,6 +154,7 @@ class Interrupt {
   }
 
   forwardTo(child: Child, killAfter: number | false): void {
+    this.#pass = (signal) => child.kill(signal);
     this.#stop = (signal, again) => {
       const isKey = signal === 'SIGINT' || signal === 'SIGQUIT';
       if (again && !isKey) return;
@@ -187,6 +195,13 @@ function openReport(path: string): { write(text: string): void; discard(): void 
       rmSync(temporary, { force: true });
     },
   };
+}
+
+/** By name, since only that brings the groups: a bare uid would keep those of root. */
+function userArgument(text: string): string {
+  const name = /^\d+$/.test(text) ? userName(Number(text)) : text;
+  if (/^\d+$/.test(name)) throw new UsageError(`run: --user: expected the name or uid of a user that exists, received ${JSON.stringify(text)}`);
+  return name;
 }
 
 function pairArgument(text: string, before: Record<string, string> = {}): Record<string, string> {

@@ -38,7 +38,10 @@ const answer = new Answer(STDOUT);
 
 async function main(args: readonly string[]): Promise<void> {
   const options = parseHookOptions(args);
-  if (typeof options === 'string') return fail(`called wrongly: ${options}`);
+  if (typeof options === 'string') {
+    run.graceful = loadConfig().hooks.gracefulDegradation;
+    return fail(`called wrongly: ${options}`);
+  }
   if (options.help) return answer.give(HOOK_HELP, 0);
   if (options.host === 'claude') run.host = claude;
   if (options.timeoutMs !== undefined) run.timeoutMs = options.timeoutMs;

@@ -50,6 +50,8 @@ export function parseHookOptions(args: readonly string[]): HookOptions | string 
       options.timeoutMs = Math.min(60000, Math.max(100, number));
     } else if (flag === '--dry-run' && inline === undefined) {
       options.dryRun = true;
+    } else if (flag === '--json' && inline === undefined) {
+      // As with every command; the answer is JSON anyway.
     } else if ((flag === '--help' || flag === '-h') && inline === undefined) {
       options.help = true;
     } else {

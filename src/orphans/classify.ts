@@ -191,7 +191,10 @@ class Judge {
   private commandLineFit({ match, commands }: OrphanRule, process: ProcessInfo): string | undefined {
     const text = commandLine(process);
     if (text === undefined) return undefined;
-    if (match !== undefined && patternFits(match, text)) return `has ${(match.exec(text)?.[0] ?? match.source).slice(0, 80)}`;
+    if (match !== undefined && patternFits(match, text)) {
+      match.lastIndex = 0;
+      return `has ${(match.exec(text)?.[0] ?? match.source).slice(0, 80)}`;
+    }
     if (commands !== undefined && runsCommand(process.args ?? [], new Set(commands))) return `runs ${commands.join(' or ')}`;
     return undefined;
   }

@@ -44,6 +44,7 @@ let searching: Script | undefined;
 /** Whether the text contains the pattern; undefined = it gave up, or there is no text: not known. */
 export function patternFits(pattern: RegExp, text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined;
+  pattern.lastIndex = 0; // a pattern with flag g or y would go on where it found something in another text
   try {
     return pattern.test(text);
   } catch (error) {

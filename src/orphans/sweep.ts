@@ -78,12 +78,17 @@ function settle(options: SweepOptions, startedMs: number) {
   if (maxKills !== undefined && !(Number.isInteger(maxKills) && maxKills >= 0))
     throw invalidArgument('maxKills', 'an integer from 0', maxKills);
   // A hook hands over what is left of its time, fractions included, and it may be less than nothing.
-  if (deadline !== undefined) checkDelay(Math.max(0, Math.floor(deadline)), 'deadline');
+  if (deadline !== undefined) {
+    if (typeof deadline !== 'number') throw invalidArgument('deadline', 'a number of milliseconds', deadline);
+    checkDelay(Math.max(0, Math.floor(deadline)), 'deadline');
+  }
+  // What is given as undefined is not given: it must not take the place of a stricter value.
+  const given = Object.fromEntries(Object.entries(options.policy ?? {}).filter(([, value]) => value !== undefined));
   const configured = options.config ?? loadConfig({ env, flags: { mode: options.policy?.mode } });
   const config = maxKills === undefined ? configured : { ...configured, maxKills };
   return {
     config,
-    policy: { ...config.policy, ...options.policy, protect: [...config.policy.protect, ...(options.policy?.protect ?? [])] },
+    policy: { ...config.policy, ...given, protect: [...config.policy.protect, ...(options.policy?.protect ?? [])] },
     dryRun: options.dryRun ?? config.dryRun,
     env,
     deadlineMs: deadline === undefined ? Number.POSITIVE_INFINITY : startedMs + deadline,

@@ -267,16 +267,22 @@ export class SpawnedChild implements Child {
       case 'empty':
         if (event.flags & END_TIMED_OUT) this.timedOut = true;
         this.#keeperIsGone();
-        if (event.flags & END_LEFT) void this.#reportLeft();
+        if (event.flags & END_LEFT) this.#leaveOrEnd();
         else this.#finish(this.#keeperReport([], (event.flags & END_FORCED) !== 0, event.durationUs / 1000));
         break;
       case 'lost':
         this.keeperLost = true;
         this.#keeperIsGone();
-        if (this.#onLeaderExit === 'leave') void this.#reportLeft();
-        else this.#endByScan(this.#termination);
+        if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
+        else this.#endByScan(this.#ending?.termination ?? this.#termination);
         break;
     }
+  }
+
+  /** Policy `leave`, and no keeper any more: those who are left stay, unless stop() came before and is still to be kept. */
+  #leaveOrEnd(): void {
+    if (this.#ending === undefined) void this.#reportLeft();
+    else this.#endByScan(this.#ending.termination);
   }
 
   #keeperFailed(): void {
@@ -333,7 +339,7 @@ export class SpawnedChild implements Child {
     } else if (killSignal === SIGKILL) native().kill(this.#id);
     else native().stop(this.#id, killSignal, graceMs);
 
-    const ending = this.#ending ?? this.#newEnding();
+    const ending = this.#ending ?? this.#newEnding(termination);
     if (abort !== undefined) {
       const hurry = () => {
         if (!this.#isKept) this.#hurry(ending, 0);
@@ -346,13 +352,14 @@ export class SpawnedChild implements Child {
     return ending.promise;
   }
 
-  #newEnding(): Ending {
-    this.#ending = new Ending();
+  #newEnding(termination: Termination): Ending {
+    this.#ending = new Ending(termination);
     return this.#ending;
   }
 
-  #endByScan({ killSignal, graceMs }: Termination): void {
-    const ending = this.#ending ?? this.#newEnding();
+  #endByScan(termination: Termination): void {
+    const { killSignal, graceMs } = termination;
+    const ending = this.#ending ?? this.#newEnding(termination);
     const neverForced = graceMs === NEVER;
     if (!neverForced) this.#hurry(ending, killSignal === SIGKILL ? 0 : graceMs);
     const patience = neverForced ? { forceKillAfterDelay: false as const, killWaitMs: NOT_FORCED_MS } : { forceKillAfterDelay: graceMs };
@@ -392,6 +399,8 @@ export class SpawnedChild implements Child {
       this.#letGo(report);
       if (this.keeperLost) this.#exitIsUnknown();
       if (!this.#isKept && this.#hasExited) this.#release();
+    } else if (!this.#isKept && (this.#hasExited || this.keeperLost)) {
+      void this.#waitForRest(); // they may still end by themselves, and nobody else would notice
     }
     this.onSurvivors?.(report);
   }
@@ -519,7 +528,8 @@ class Ending {
   #timer: NodeJS.Timeout | undefined;
   #resolve!: (report: TerminationReport) => void;
 
-  constructor() {
+  /** @param termination as whoever began it wanted it */
+  constructor(readonly termination: Termination) {
     this.promise = new Promise((resolve) => {
       this.#resolve = resolve;
     });

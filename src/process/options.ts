@@ -227,14 +227,17 @@ function isOpen(fd: number): boolean {
 interface FileStream {
   fd?: unknown;
   start?: unknown;
+  end?: unknown;
   pos?: unknown;
   destroyed?: boolean;
 }
 
-/** The descriptor of a stream whose position is that of the descriptor (fs streams with `start` keep their own). */
+/** The descriptor of a stream whose position is that of the descriptor, to its end (fs streams with `start` keep their own). */
 function plainDescriptor(stream: FileStream): number | undefined {
-  const { fd, start, pos, destroyed } = stream;
-  return typeof fd === 'number' && fd >= 0 && start === undefined && pos === undefined && destroyed !== true ? fd : undefined;
+  const { fd, start, end, pos, destroyed } = stream;
+  // A function in the prototype is Writable.end; Infinity is what fs gives a stream without a limit.
+  const isWhole = start === undefined && pos === undefined && (typeof end !== 'number' || end === Number.POSITIVE_INFINITY);
+  return typeof fd === 'number' && fd >= 0 && isWhole && destroyed !== true ? fd : undefined;
 }
 
 // ---- settings of the child ----------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ export class Output extends Readable {
   finish(): void {
     if (this.#isOver) return;
     this.#pipe.pause();
+    this.#pipe.removeAllListeners('data'); // read() emits it as well, and everything would come twice
     for (let bytes = this.#pipe.read(); bytes !== null; bytes = this.#pipe.read()) this.#pass(bytes);
     // Until then the descriptor is ours, and not a recycled number: the socket closes it when it is destroyed.
     if (!this.#pipe.destroyed) this.#readLeft();
@@ -146,6 +147,10 @@ function openInput(fd: number): Socket {
 
 /** When the child stops reading, the source is left as it is. */
 function feed(source: Readable, input: Writable): void {
+  if (source.destroyed) {
+    input.end();
+    return;
+  }
   source.pipe(input);
   // pipe() ends its target at the end of the source only, not when the source breaks.
   source.once('close', () => input.end());
