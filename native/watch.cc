@@ -176,10 +176,15 @@ void Watch::serve(Command &command) {
       (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
       release(&held);
     } else if (held.kind == Held::Kind::kTree) {
-      held.control.reset(); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
+      drop(held.control); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
     } else if (held.child_pid == 0) {
-      set_deadline(held, 0);
-      release(&held);
+      // A ladder that still has somebody to end goes on without its listener.
+      if (held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
+        hold(command.held);
+      } else {
+        set_deadline(held, 0);
+        release(&held);
+      }
     } else if (held.request.on_owner_exit == CORRAL_POLICY_STOP && !held.forcing) {
       begin_ladder(held, held.request.kill_signal, held.request.grace_ms);
     }
@@ -192,6 +197,13 @@ void Watch::add(int fd, Source source, Held *held) {
   event.events = EPOLLIN;
   event.data.u64 = reinterpret_cast<uint64_t>(held) | static_cast<uint64_t>(source);
   (void)epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+}
+
+// Closing alone does not take a descriptor out of the epoll set: a child that another thread has just forked holds a
+// copy until it execs, and events would go on naming a Held that is gone.
+void Watch::drop(sys::Fd &fd) {
+  if (fd) (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd.get(), nullptr);
+  fd.reset();
 }
 
 void Watch::hold(const std::shared_ptr<Held> &held) {
@@ -321,8 +333,8 @@ void Watch::on_child_exit(Held &held) {
   held.child_pid = 0;
 
   if (held.kind == Held::Kind::kTree) {
-    held.child_pidfd.reset();
-    held.control.reset();
+    drop(held.child_pidfd);
+    drop(held.control);
     if (!held.finished) {
       if (!held.announced) {
         fail(held, CORRAL_STAGE_KEEPER, EPIPE);
@@ -336,8 +348,12 @@ void Watch::on_child_exit(Held &held) {
     return;
   }
 
-  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
-  Event event(Event::Type::kExited, held.id);
+  int pidfd = held.pidfd.load(std::memory_order_relaxed);
+  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
+  // Somebody else in this program reaped it (waitpid of any child, SIGCHLD ignored): the kernel may still tell how it
+  // ended.
+  bool is_known = reaped > 0 || sys::pidfd_exit_status(pidfd, &report.status) == 0;
+  Event event(is_known ? Event::Type::kExited : Event::Type::kLost, held.id);
   event.status = report.status;
   event.flags = held.end_flags;
   event.elapsed_us = sys::monotonic_us() - held.since_us;
@@ -373,7 +389,7 @@ void Watch::on_control(Held &held) {
     if (size > 0 && on_packet(held, bytes, static_cast<size_t>(size), passed_fd)) continue;
     // End of file, or something that is no packet of ours: the keeper's exit will tell.
     if (passed_fd >= 0 && held.pidfd.load(std::memory_order_relaxed) != passed_fd) (void)::close(passed_fd);
-    held.control.reset();
+    drop(held.control);
   }
 }
 
@@ -386,7 +402,12 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     const auto *packet = reinterpret_cast<const corral_started *>(bytes);
     held.announced = true;
     held.pid.store(packet->pid, std::memory_order_relaxed);
-    if (passed_fd < 0) passed_fd = sys::pidfd_open(packet->pid);
+    if (passed_fd < 0) { // none came through (no descriptor free): the number has to prove whose it is
+      sys::Fd pidfd;
+      uint64_t ticks = 0;
+      if (packet->start_ticks != 0 && sys::open_process(packet->pid, packet->start_ticks, &pidfd, &ticks) == 0)
+        passed_fd = pidfd.take();
+    }
     held.pidfd.store(passed_fd, std::memory_order_release);
     Event event(Event::Type::kStarted, held.id);
     event.pid = packet->pid;

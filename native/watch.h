@@ -90,6 +90,7 @@ private:
   void run();
   void serve(Command &command);
   void add(int fd, Source source, Held *held);
+  void drop(sys::Fd &fd);
   void hold(const std::shared_ptr<Held> &held);
   void release(Held *held);
 

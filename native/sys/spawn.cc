@@ -175,7 +175,8 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
     // Policy may refuse to execute what it allowed to create (noexec memfd, a security module).
   } while (ret_failure->stage == CORRAL_STAGE_EXEC && (ret_failure->error == EACCES || ret_failure->error == EPERM) &&
            keeper_refused());
-  if (ret_failure->stage == CORRAL_STAGE_EXEC) ret_failure->stage = CORRAL_STAGE_KEEPER;
+  // Too long arguments are the caller's; whatever else the exec of the keeper failed with is ours.
+  if (ret_failure->stage == CORRAL_STAGE_EXEC && ret_failure->error != E2BIG) ret_failure->stage = CORRAL_STAGE_KEEPER;
   return false;
 }
 
