@@ -16,9 +16,10 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('never forced, and ended by itself later: empty and the next stop() know', async () => {
-    // The member ignores SIGTERM and lives for as long as we hold its stdin.
-    const script = 'exec 3<&0; (trap "" TERM; exec cat <&3 > /dev/null) & echo $!; exit 0';
+    // The member ignores SIGTERM and lives for as long as we hold its stdin; the leader exits once that is so.
+    const script = 'exec 3<&0; trap "exit 0" USR1; (trap "" TERM; kill -USR1 $$; exec cat <&3 > /dev/null) & wait';
     const child = await spawn('sh', ['-c', script], { containment, stdin: 'pipe', forceKillAfterDelay: false });
+    await child.exited;
     await expect(child.stop()).rejects.toMatchObject({ code: 'ERR_SURVIVORS', report: { survivors: [{ reason: 'not-forced' }] } });
     const [{ pid } = { pid: 0 }] = await child.members();
     expect(isAlive(pid)).toBe(true);

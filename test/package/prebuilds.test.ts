@@ -23,7 +23,7 @@ describe.each(binaries())('%s', (file) => {
   const shared = readSharedObject(readFileSync(path.join(directory, file)));
   const record = manifest.binaries.find((candidate) => candidate.file === file);
 
-  it('was compiled from these sources (else: npm run prebuild)', () => {
+  it('was compiled from these sources (else: npm run prebuilds)', () => {
     expect(record?.sources).toBe(sourceHash());
   });
 

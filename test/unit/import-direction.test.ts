@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { importViolations } from '../../scripts/check-imports.mjs';
 
-const dependencies = new Set(['pino', 'node-gyp-build', 'valibot']);
+const dependencies = new Set(['pino', 'node-gyp-build', 'commander']);
 
 const cases: Array<{ title: string; files: Record<string, string[]>; expected: RegExp[] }> = [
   {
     title: 'downwards, within a folder, builtins and declared packages',
     files: {
-      'cli/main.ts': ['../orphans/sweep.js', './run.js', 'valibot'],
+      'cli/main.ts': ['../orphans/sweep.js', './run.js', 'commander'],
       'cli/run.ts': ['../process/spawn.js'],
       'orphans/sweep.ts': ['../history/log.js', '../tree/table.js', '../types.js'],
       'history/log.ts': ['node:fs'],
