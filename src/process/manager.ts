@@ -66,9 +66,11 @@ export class ProcessManager extends EventEmitter<ManagerEvents> implements Async
   #run: Run | undefined;
   #lastReport: TerminationReport = { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
 
-  constructor({ logger = defaultLogger() }: { logger?: Logger } = {}) {
+  /** @throws ProcessError ERR_INVALID_ARGUMENT */
+  constructor(options: { logger?: Logger } = {}) {
     super();
-    this.#logger = logger;
+    checkOptions('ProcessManager', options, ['logger']);
+    this.#logger = checkLogger(options.logger) ?? defaultLogger();
   }
 
   get status(): ProcessStatus {
