@@ -281,7 +281,7 @@ export class ProcessManager extends EventEmitter<ManagerEvents> implements Async
 }
 
 function planStart(config: ProcessConfig, options: { signal?: AbortSignal }): { plan: SpawnPlan; signal: AbortSignal | undefined } {
-  if (typeof config !== 'object' || config === null) throw invalidArgument('config', 'an object', config);
+  if (typeof config !== 'object' || config === null) throw invalidArgument('config', 'an object such as { command, args }', config);
   checkOptions('start', config, CONFIG);
   checkOptions('start', options, ['signal']);
   for (const name of NOT_YET) {
@@ -320,6 +320,13 @@ function describeSurvivors({ survivors }: TerminationReport): string {
 }
 
 /** proc_pid_stat(5) of that very process, at once; undefined when it is gone. */
+function checkLogger(logger: Logger | undefined): Logger | undefined {
+  if (logger === undefined) return undefined;
+  const isLogger = (['debug', 'info', 'warn', 'error'] as const).every((level) => typeof logger?.[level] === 'function');
+  if (!isLogger) throw invalidArgument('logger', 'an object with the functions debug, info, warn and error (pino has them)', logger);
+  return logger;
+}
+
 function usageNow({ pid, startTicks }: ProcessIdentity): { cpuMs: number; rssBytes: number } | undefined {
   let stat: string;
   try {

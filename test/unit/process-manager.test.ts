@@ -422,3 +422,13 @@ it('a listener that throws is an uncaught error, and breaks nothing here', async
     for (const listener of listeners) process.on('uncaughtException', listener);
   }
 });
+
+describe('its options', () => {
+  it.each([
+    [{ logger: 5 }, /logger: expected an object with the functions debug, info, warn and error .*received number 5/],
+    [{ logger: { debug() {} } }, /logger/],
+    [{ loger: logger }, /loger/],
+  ])('%j are refused by name', (options, message) => {
+    expect(() => new ProcessManager(options as never)).toThrow(message);
+  });
+});
