@@ -103,7 +103,7 @@ describe('start', () => {
     [{ ...config, comand: 'x' }, "did you mean 'command'?"],
     [{ ...config, timeout: '5' }, 'timeout: expected'],
     [{ args: [] }, 'command: expected the name or path of a program, received undefined'],
-    ['server', 'config: expected an object, received "server"'],
+    ['server', 'config: expected an object such as { command, args }, received "server"'],
   ])('refuses %o without leaving its status', async (wrong, message) => {
     const { manager, said } = watched();
     await expect(manager.start(wrong as ProcessConfig)).rejects.toThrow(message);
