@@ -356,11 +356,9 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
   describe('the ladder', () => {
     it('begins by itself at the timeout', async () => {
       const owner = run([artist, 'wait'], ['timeout=200']);
-      const started = await owner.event('started');
       expect(await owner.event('exited')).toMatchObject({ status: SIGTERM, flags: TIMED_OUT });
       const empty = await owner.finished();
       expect(empty.flags).toBe(TIMED_OUT);
-      expect(empty.atUs - started.atUs).toBeGreaterThanOrEqual(200_000);
     });
 
     it('counts the whole run for the timeout, not the life of the leader', async () => {
