@@ -1,12 +1,12 @@
 /**
- * The escalation: ask, wait, freeze, kill, prove. Pure: no clock, no system call, no timer. The driver (terminate.ts) tells what
- * happened and when, and does what the answer says.
+ * The escalation: freeze, ask, wait, freeze, kill, prove. Pure: no clock, no system call, no timer. The driver (terminate.ts) tells
+ * what happened and when, and does what the answer says.
  *
- *   asking    killSignal to every member once, SIGCONT after it (a stopped process sees a signal only when it runs again); members that
- *             turn up later are asked when they are found. Until nobody is left, or the grace period is over.
  *   freezing  SIGSTOP to every member, then look again, until a look finds nobody new and everybody standing still: what stands
- *             still does not fork. Going straight to SIGKILL would lose the children of a process that forks between the look
- *             and its death: their parent gone, nothing tells that they belong here.
+ *             still does not fork. Without it the child would be lost of a process that forks between the look and its death:
+ *             its parent gone, nothing tells that it belongs here. Comes before asking and again before killing.
+ *   asking    killSignal to every member once, while it stands still, then SIGCONT to all; members that turn up later are asked when
+ *             they are found. Until nobody is left, or the grace period is over.
  *   killing   SIGKILL to every member, children before parents; newcomers go through freezing again.
  *   judging   the time for that is over too: one more look, for the reasons.
  *   settled   nobody is left: two complete looks in a row found nobody, since one look is not one instant and may miss
@@ -18,9 +18,9 @@ export type Key = string;
 
 export interface LadderSettings {
   killSignal: number;
-  /** From the first signal to SIGKILL; null = never SIGKILL. */
+  /** From killSignal to SIGKILL; null = never SIGKILL. */
   graceMs: number | null;
-  /** From the last SIGKILL until those left count as survivors; with `graceMs` null, from the first signal. */
+  /** From the last SIGKILL until those left count as survivors; with `graceMs` null, from killSignal. No freeze takes longer either. */
   killWaitMs: number;
 }
 
@@ -76,6 +76,8 @@ export interface LadderState {
   /** How often freezing was begun, and the looks since. */
   readonly freezes: number;
   readonly freezeLooks: number;
+  /** What comes after freezing. */
+  readonly afterFreezing: 'ask' | 'kill';
   readonly judgements: number;
   /** End of the phase. */
   readonly deadlineMs: number;
@@ -102,16 +104,17 @@ const RETRY_MS = 50;
 export function beginLadder(settings: LadderSettings, nowMs: number): LadderStep {
   const forced = settings.killSignal === SIGKILL || settings.graceMs === 0;
   const state: LadderState = {
-    phase: forced ? 'freezing' : 'asking',
+    phase: 'freezing',
     settings,
     members: new Map(),
     look: 'fresh',
     quietLooks: 0,
     blind: false,
-    freezes: forced ? 1 : 0,
+    freezes: 1,
     freezeLooks: 0,
+    afterFreezing: forced ? 'kill' : 'ask',
     judgements: 0,
-    deadlineMs: nowMs + (forced ? settings.killWaitMs : (settings.graceMs ?? settings.killWaitMs)),
+    deadlineMs: nowMs + settings.killWaitMs,
     escalated: false,
   };
   return { state, actions: [{ do: 'look' }, { do: 'wait', untilMs: state.deadlineMs }] };
@@ -137,7 +140,7 @@ export function stepLadder(state: LadderState, event: LadderEvent, nowMs: number
       step.time();
       break;
     case 'hurry':
-      if (state.phase === 'asking') step.leaveAsking();
+      step.hurry();
       break;
   }
   return { state: step.state, actions: step.actions };
@@ -173,14 +176,12 @@ class Step {
     switch (this.state.phase) {
       case 'asking':
         this.ask();
-        // A member that refuses may still end by itself (its parent does, its input ends), so the grace period is waited for.
-        if (members.size === 0) this.lookAgainOrSettle();
         break;
       case 'freezing':
         this.set({ freezeLooks: this.state.freezeLooks + 1 });
         // A signal that was sent has not yet stopped a process in the middle of a fork: its state tells.
         if ((newcomers > 0 || !complete || !this.allStanding()) && this.state.freezeLooks < FREEZE_LOOKS) this.freeze();
-        else this.kill();
+        else this.endFreezing();
         break;
       case 'killing':
         if (newcomers > 0 && this.state.freezes < FREEZES) this.beginFreezing();
@@ -198,7 +199,7 @@ class Step {
   wentBlind(): void {
     this.set({ look: 'none', blind: true, quietLooks: 0 });
     if (this.state.phase === 'judging') this.settle();
-    else if (this.state.phase === 'freezing') this.kill();
+    else if (this.state.phase === 'freezing') this.endFreezing();
     else this.wait(Math.min(this.nowMs + RETRY_MS, this.state.deadlineMs));
   }
 
@@ -227,12 +228,24 @@ class Step {
         this.leaveAsking();
         break;
       case 'freezing':
-        this.kill();
+        this.endFreezing();
         break;
       case 'killing':
         this.judge();
         break;
     }
+  }
+
+  hurry(): void {
+    const { phase, afterFreezing, settings } = this.state;
+    if (phase === 'freezing' && afterFreezing === 'ask' && settings.graceMs !== null) {
+      // Whoever ran on now could fork once more before it is stopped again.
+      this.set({ afterFreezing: 'kill' });
+      this.extend();
+      return;
+    }
+    if (phase === 'freezing' && afterFreezing === 'ask') this.endFreezing(); // nobody is left standing
+    if (this.state.phase === 'asking') this.leaveAsking();
   }
 
   leaveAsking(): void {
@@ -243,14 +256,35 @@ class Step {
     }
   }
 
+  /**
+   * All have the signal before the first of them runs on, so nobody sees another's end before its own turn has come. Then children run
+   * before parents, see `signal`.
+   */
   private ask(): void {
     const { killSignal } = this.state.settings;
-    this.signal('ask', killSignal === SIGCONT ? [SIGCONT] : [killSignal, SIGCONT], (member) => member.sent === 'nothing');
+    const isDue = (member: Member) => member.sent === 'nothing' || member.sent === 'stop';
+    const due = [...this.state.members].filter(([, member]) => isDue(member)).map(([key]) => key);
+    if (killSignal !== SIGCONT && due.length > 0) this.actions.push({ do: 'signal', keys: due, signals: [killSignal] });
+    this.signal('ask', [SIGCONT], isDue);
+    // A member that refuses may still end by itself (its parent does, its input ends), so the grace period is waited for.
+    if (this.state.members.size === 0 && this.state.look === 'none') this.lookAgainOrSettle();
   }
 
   private beginFreezing(): void {
-    this.set({ phase: 'freezing', freezes: this.state.freezes + 1, freezeLooks: 0 });
+    this.set({ phase: 'freezing', freezes: this.state.freezes + 1, freezeLooks: 0, afterFreezing: 'kill' });
     this.freeze();
+  }
+
+  private endFreezing(): void {
+    if (this.state.afterFreezing === 'kill') {
+      this.kill();
+      return;
+    }
+    // The grace period begins here: however long it took to stop all, nobody has less time to act on the signal.
+    const { graceMs, killWaitMs } = this.state.settings;
+    this.set({ phase: 'asking', deadlineMs: this.nowMs + (graceMs ?? killWaitMs) });
+    this.ask();
+    this.wait(this.state.blind ? Math.min(this.nowMs + RETRY_MS, this.state.deadlineMs) : this.state.deadlineMs);
   }
 
   private freeze(): void {
@@ -303,9 +337,9 @@ class Step {
     for (const [key, { refused: _, ...member }] of chosen) this.state.members.set(key, { ...member, sent });
     if (this.state.look === 'fresh') this.set({ look: 'stale' });
     const keys = chosen.map(([key]) => key);
-    // Everything stands still: children first. A parent's death would orphan their group, and a group that is orphaned while it is
+    // What stands still runs on or dies children first. A parent's death would orphan their group, and a group that is orphaned while it is
     // stopped is sent SIGHUP and SIGCONT by the kernel (setpgid(2)) and runs on, if only for a moment.
-    this.actions.push({ do: 'signal', keys: sent === 'kill' ? keys.reverse() : keys, signals });
+    this.actions.push({ do: 'signal', keys: sent === 'stop' ? keys : keys.reverse(), signals });
   }
 
   private onlyRefusedLeft(): boolean {

@@ -23,7 +23,7 @@ export type Select = () => Promise<readonly ProcessInfo[]>;
 export interface TerminateOptions extends TerminationOptions {
   /**
    * From SIGKILL until what is left counts as survivor; default 5000 (a process that gives back much memory needs seconds to die). With
-   * `forceKillAfterDelay: false` from the first signal; default 2000.
+   * `forceKillAfterDelay: false` from killSignal; default 2000.
    */
   killWaitMs?: number;
 }
@@ -41,13 +41,13 @@ const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
 const DEFAULT_KILL_WAIT_MS = 5000;
 const DEFAULT_UNFORCED_WAIT_MS = 2000;
 const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOSYS } = constants.errno;
-const { SIGTERM, SIGKILL, SIGCONT } = constants.signals;
+const { SIGTERM, SIGKILL, SIGCONT, SIGSTOP } = constants.signals;
 
 /**
  * Ends everything `select` finds, newcomers included, until two looks in a row find nothing.
  *
- * killSignal and SIGCONT to all; after `forceKillAfterDelay` SIGSTOP until nobody new turns up, then SIGKILL. An AbortSignal shortens the
- * grace period to nothing: SIGKILL at once, or, when that is never to be sent, an answer at once. With or without it the
+ * SIGSTOP until nobody new turns up, killSignal to all, SIGCONT to all; after `forceKillAfterDelay` SIGSTOP again, then SIGKILL. Nobody is
+ * left stopped, whether this succeeds or fails. An AbortSignal shortens the grace period to nothing: SIGKILL at once, or, when that is never to be sent, an answer at once. With or without it the
  * promise settles only with the truth. `forceKillAfterDelay: false` waits `killWaitMs` and reports who is left as `not-forced`.
  *
  * @returns who ended, and who is left and why; `signal` is null for what ended by itself, and where the kernel does not tell.
@@ -71,6 +71,8 @@ interface Target {
   ended: boolean;
   /** Wait status, where the kernel told. */
   status: number | null;
+  /** By us, and not yet woken. */
+  stopped: boolean;
   killed: boolean;
 }
 
@@ -136,6 +138,7 @@ class Termination {
       abort?.removeEventListener('abort', hurry);
       clearTimeout(this.#timer);
       clearTimeout(this.#turn);
+      await this.#wakeStopped();
       for (const target of this.#targets.values()) this.#letGo(target);
       release();
     }
@@ -191,7 +194,7 @@ class Termination {
       else {
         // The last line of defence against a wrong selection.
         refuse(info.pid, 'select', () => ourselves);
-        this.#targets.set(key, { key, info, ended: false, status: null, killed: false });
+        this.#targets.set(key, { key, info, ended: false, status: null, stopped: false, killed: false });
       }
     }
     // What has ended since the look began is not seen again.
@@ -204,7 +207,7 @@ class Termination {
     const targets = keys.map((key) => this.#targets.get(key)!);
     for (const target of targets) if (target.held === undefined && !target.ended) this.#takeHold(target);
     for (const target of targets) {
-      if (target.held === undefined) target.owed = signals;
+      if (target.held === undefined) target.owed = signals.includes(SIGKILL) ? signals : [...(target.owed ?? []), ...signals];
       else this.#deliver(target, target.held, signals);
     }
     if (this.#unheld.size > 0) this.#serveUnheld();
@@ -275,9 +278,32 @@ class Termination {
         this.#onRefusal(target, result);
         break;
       }
+      if (signal === SIGSTOP) target.stopped = true;
+      else if (signal === SIGCONT || signal === SIGKILL) target.stopped = false;
       if (signal === SIGKILL) target.killed = true;
     }
     return undefined;
+  }
+
+  /** At the end: who still stands where we stopped it, for want of a descriptor or because we failed, gets what it is owed and runs on. */
+  async #wakeStopped(): Promise<void> {
+    const left = [...this.#targets.values()].filter(({ stopped, ended }) => stopped && !ended);
+    const signalsFor = ({ owed }: Target) => (owed?.some((signal) => signal === SIGCONT || signal === SIGKILL) ? owed : [SIGCONT]);
+    for (const target of left) if (target.held !== undefined) this.#deliver(target, target.held, signalsFor(target));
+    const unheld = left.filter(({ held }) => held === undefined);
+    if (unheld.length > 0) for (const target of this.#targets.values()) this.#letGo(target);
+    for (let retry = 0; retry <= SHORTAGE_RETRIES; retry++) {
+      for (let target = unheld.at(-1); target !== undefined; target = unheld.at(-1)) {
+        const held = this.system.hold(target.info, () => {});
+        if (typeof held === 'number' && isShortage(held)) break;
+        unheld.pop();
+        if (typeof held === 'number') continue; // it has ended
+        this.#deliver(target, held, signalsFor(target));
+        held.close();
+      }
+      if (unheld.length === 0) return;
+      await delay(UNHELD_TURN_MS);
+    }
   }
 
   #onRefusal(target: Target, errno: number): void {

@@ -8,7 +8,7 @@ import {
   stepLadder,
 } from '../../src/tree/ladder.js';
 
-/** What an action is, in a word: "look", "TERM+CONT a b", "until 5000", "settle a:eperm". */
+/** What an action is, in a word: "look", "TERM a b", "until 5000", "settle a:eperm". */
 function say(action: LadderAction): string {
   switch (action.do) {
     case 'look':
@@ -54,12 +54,122 @@ function play(settings: Partial<LadderSettings>, begins: string[], lines: Line[]
   return state;
 }
 
-const ASK = ['look', 'until 5000'];
+const BEGIN = ['look', 'until 2000'];
+
+/** The first freeze, all of it at 0 ms: these are found and stopped, stand still, and are asked. */
+function asked(names: string, untilMs = 5000, killSignal = 'TERM'): Line[] {
+  const keys = names.split(' ');
+  const backwards = [...keys].reverse().join(' ');
+  return [
+    [0, `looked ${names}`, `STOP ${names}`, 'look'],
+    [0, `looked ${keys.map((key) => `${key}/T`).join(' ')}`, `${killSignal} ${names}`, `CONT ${backwards}`, `until ${untilMs}`],
+  ];
+}
+
+describe('freezing before asking', () => {
+  it('finds the child forked since the look, and asks it too', () => {
+    play({}, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [2, 'looked a/R', 'look'], // in the middle of a fork
+      [3, 'looked a/T b', 'STOP b', 'look'],
+      [4, 'looked a/T b/T', 'TERM a b', 'CONT b a', 'until 5004'],
+      [5, 'gone b a', 'look'],
+      [6, 'looked', 'look'],
+      [7, 'looked', 'settle'],
+    ]);
+  });
+
+  it('asks everybody before the first runs on, children first', () => {
+    play({}, BEGIN, [
+      [1, 'looked a b c', 'STOP a b c', 'look'],
+      [2, 'looked a/T b/D c/T', 'TERM a b c', 'CONT c b a', 'until 5002'],
+    ]);
+  });
+
+  it('takes nothing from the grace period, however long', () => {
+    play({ graceMs: 10 }, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [500, 'looked a/T', 'TERM a', 'CONT a', 'until 510'],
+      [510, 'time', 'until 2510', 'STOP a', 'look'],
+    ]);
+  });
+
+  it.each<[string, Partial<LadderSettings>, number]>([
+    ['a grace period', {}, 7000],
+    ['no SIGKILL', { graceMs: null }, 4000],
+  ])('asks all the same when a look takes too long (%s)', (_, settings, untilMs) => {
+    play(settings, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [2000, 'time', 'TERM a', 'CONT a', `until ${untilMs}`],
+      [2001, 'looked a/T b', 'TERM b', 'CONT b'],
+    ]);
+  });
+
+  it('asks after so many looks when somebody keeps forking', () => {
+    const names = 'bcdefghijklmnop'.split('');
+    const lines: Line[] = names.map((name, index) => [1 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...lines.slice(0, 14),
+      [100, 'looked a z', `TERM a ${names.slice(0, 14).join(' ')} z`, `CONT z ${names.slice(0, 14).reverse().join(' ')} a`, 'until 5100'],
+    ]);
+  });
+
+  it('who ended meanwhile is not asked', () => {
+    play({}, BEGIN, [
+      [1, 'looked a b', 'STOP a b', 'look'],
+      [2, 'gone a'],
+      [3, 'looked b/T', 'TERM b', 'CONT b', 'until 5003'],
+    ]);
+    play({}, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [2, 'gone a'],
+      [3, 'looked', 'look', 'until 5003'],
+      [4, 'looked', 'settle'],
+    ]);
+  });
+
+  it('hurried: nobody runs on, SIGKILL is next', () => {
+    const state = play({}, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [2, 'hurry', 'until 2002'],
+      [3, 'hurry'],
+      [4, 'looked a/T b', 'STOP b', 'look'],
+      [5, 'looked a/T b/T', 'KILL b a', 'until 2005'],
+      [6, 'gone a b', 'look'],
+      [7, 'looked', 'look'],
+      [8, 'looked', 'settle'],
+    ]);
+    expect(state.escalated).toBe(true);
+  });
+
+  it('hurried when SIGKILL is never to be sent: everybody is asked and runs on', () => {
+    play({ graceMs: null }, BEGIN, [
+      [1, 'looked a b', 'STOP a b', 'look'],
+      [2, 'hurry', 'TERM a b', 'CONT b a', 'until 2002'],
+      [3, 'gone b'],
+      [4, 'looked a', 'settle a:not-forced'],
+    ]);
+  });
+
+  it('blind: those known are asked and run on', () => {
+    play({}, BEGIN, [
+      [1, 'looked a b', 'STOP a b', 'look'],
+      [2, 'blind', 'TERM a b', 'CONT b a', 'until 52'],
+      [3, 'gone a b'],
+      [52, 'time', 'look', 'until 5002'],
+      [53, 'looked c', 'TERM c', 'CONT c'],
+      [54, 'gone c', 'look'],
+      [55, 'looked', 'look'],
+      [56, 'looked', 'settle'],
+    ]);
+  });
+});
 
 describe('asking', () => {
   it('everybody ends when asked', () => {
-    const state = play({}, ASK, [
-      [1, 'looked a b c', 'TERM+CONT a b c'],
+    const state = play({}, BEGIN, [
+      ...asked('a b c'),
       [3, 'gone a c'],
       [4, 'gone b', 'look'],
       [5, 'looked', 'look'],
@@ -69,20 +179,20 @@ describe('asking', () => {
   });
 
   it('nobody was there', () => {
-    play({}, ASK, [
-      [1, 'looked', 'look'],
+    play({}, BEGIN, [
+      [1, 'looked', 'look', 'until 5001'],
       [2, 'looked', 'settle'],
     ]);
   });
 
   it('who turns up when the others are gone is asked too', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [2, 'gone a', 'look'],
-      [3, 'looked b', 'TERM+CONT b'],
+      [3, 'looked b', 'TERM b', 'CONT b'],
       [4, 'gone b', 'look'],
       [5, 'looked', 'look'],
-      [6, 'looked c', 'TERM+CONT c'],
+      [6, 'looked c', 'TERM c', 'CONT c'],
       [7, 'gone c', 'look'],
       [8, 'looked', 'look'],
       [9, 'looked', 'settle'],
@@ -90,22 +200,22 @@ describe('asking', () => {
   });
 
   it('sends another signal when told so, and no second SIGCONT', () => {
-    play({ killSignal: 2 }, ASK, [[1, 'looked a', 'INT+CONT a']]);
-    play({ killSignal: 18 }, ASK, [[1, 'looked a', 'CONT a']]);
+    play({ killSignal: 2 }, BEGIN, asked('a', 5000, 'INT'));
+    play({ killSignal: 18 }, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      [0, 'looked a/T', 'CONT a', 'until 5000'],
+    ]);
   });
 
   it('a timer that comes early waits on', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
-      [4999, 'time', 'until 5000'],
-    ]);
+    play({}, BEGIN, [...asked('a'), [4999, 'time', 'until 5000']]);
   });
 });
 
 describe('escalating', () => {
   it('freezes until a look finds nobody new and everybody standing, then kills', () => {
-    const state = play({}, ASK, [
-      [1, 'looked a b', 'TERM+CONT a b'],
+    const state = play({}, BEGIN, [
+      ...asked('a b'),
       [2, 'gone b'],
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       [5001, 'looked a/T c', 'STOP c', 'look'],
@@ -120,35 +230,27 @@ describe('escalating', () => {
   });
 
   it('a look that began before the freeze ends no freeze', () => {
-    play(
-      { graceMs: 10 },
-      ['look', 'until 10'],
-      [
-        [1, 'looked a', 'TERM+CONT a'],
-        [2, 'gone a', 'look'],
-        [3, 'looked b', 'TERM+CONT b'],
-        [4, 'gone b', 'look'],
-        [5, 'looked c', 'TERM+CONT c'],
-        [10, 'time', 'until 2010', 'STOP c', 'look'],
-        [11, 'looked c/T', 'KILL c', 'until 2011'],
-      ],
-    );
-    play(
-      { graceMs: 10 },
-      ['look', 'until 10'],
-      [
-        [1, 'looked a', 'TERM+CONT a'],
-        [2, 'gone a', 'look'],
-        [10, 'time', 'until 2010'], // the look is under way and nobody is known
-        [11, 'looked b', 'STOP b', 'look'],
-        [12, 'looked b/T', 'KILL b', 'until 2012'],
-      ],
-    );
+    play({ graceMs: 10 }, BEGIN, [
+      ...asked('a', 10),
+      [2, 'gone a', 'look'],
+      [3, 'looked b', 'TERM b', 'CONT b'],
+      [4, 'gone b', 'look'],
+      [5, 'looked c', 'TERM c', 'CONT c'],
+      [10, 'time', 'until 2010', 'STOP c', 'look'],
+      [11, 'looked c/T', 'KILL c', 'until 2011'],
+    ]);
+    play({ graceMs: 10 }, BEGIN, [
+      ...asked('a', 10),
+      [2, 'gone a', 'look'],
+      [10, 'time', 'until 2010'], // the look is under way and nobody is known
+      [11, 'looked b', 'STOP b', 'look'],
+      [12, 'looked b/T', 'KILL b', 'until 2012'],
+    ]);
   });
 
   it('newcomers after the kill are frozen and killed as well', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       [5001, 'looked a/T', 'KILL a', 'until 7001'],
       [5002, 'gone a', 'look'],
@@ -161,8 +263,8 @@ describe('escalating', () => {
   });
 
   it('everybody ended while it was frozen', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       [5001, 'gone a'],
       [5002, 'looked', 'until 7002', 'look'],
@@ -173,8 +275,8 @@ describe('escalating', () => {
   it('when somebody keeps forking, freezing ends after so many looks', () => {
     const names = 'bcdefghijklmnop'.split('');
     const lines: Line[] = names.map((name, index) => [5001 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       ...lines,
       [5100, 'looked a z', `KILL z ${[...names].reverse().join(' ')} a`, 'until 7100'],
@@ -185,30 +287,22 @@ describe('escalating', () => {
     ['SIGKILL is the first signal', { killSignal: 9 }],
     ['there is no grace period', { graceMs: 0 }],
   ])('at once when %s', (_, settings) => {
-    play(
-      settings,
-      ['look', 'until 2000'],
-      [
-        [1, 'looked a', 'STOP a', 'look'],
-        [2, 'looked a/T', 'KILL a', 'until 2002'],
-        [3, 'gone a', 'look'],
-        [4, 'looked', 'look'],
-        [5, 'looked', 'settle'],
-      ],
-    );
-    play(
-      settings,
-      ['look', 'until 2000'],
-      [
-        [1, 'looked', 'until 2001', 'look'],
-        [2, 'looked', 'settle'],
-      ],
-    );
+    play(settings, BEGIN, [
+      [1, 'looked a', 'STOP a', 'look'],
+      [2, 'looked a/T', 'KILL a', 'until 2002'],
+      [3, 'gone a', 'look'],
+      [4, 'looked', 'look'],
+      [5, 'looked', 'settle'],
+    ]);
+    play(settings, BEGIN, [
+      [1, 'looked', 'until 2001', 'look'],
+      [2, 'looked', 'settle'],
+    ]);
   });
 
   it('at once when hurried, once', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [70, 'hurry', 'until 2070', 'STOP a', 'look'],
       [71, 'hurry'],
       [72, 'looked a/T', 'KILL a', 'until 2072'],
@@ -217,7 +311,7 @@ describe('escalating', () => {
   });
 
   it('hurried before the first look', () => {
-    play({}, ASK, [
+    play({}, BEGIN, [
       [0, 'hurry', 'until 2000'],
       [1, 'looked a', 'STOP a', 'look'],
       [2, 'looked a/T', 'KILL a', 'until 2002'],
@@ -225,8 +319,8 @@ describe('escalating', () => {
   });
 
   it('kills what it knows when the freeze takes too long', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
       [7000, 'time', 'KILL a', 'until 9000'],
       [7001, 'gone a'], // that look is still under way
@@ -239,9 +333,11 @@ describe('escalating', () => {
 
 describe('survivors', () => {
   it('of another user: waited for, then told, without waiting for SIGKILL to work', () => {
-    const state = play({}, ASK, [
-      [1, 'looked a b', 'TERM+CONT a b'],
-      [1, 'refused b eperm'],
+    const state = play({}, BEGIN, [
+      [0, 'looked a b', 'STOP a b', 'look'],
+      [0, 'refused b eperm'],
+      [0, 'looked a/T b', 'TERM a b', 'CONT b a', 'until 5000'],
+      [0, 'refused b eperm'],
       [2, 'gone a'],
       [5000, 'time', 'until 7000', 'STOP b', 'look'],
       [5000, 'refused b eperm'],
@@ -253,9 +349,11 @@ describe('survivors', () => {
   });
 
   it('of another user that ends in the meantime is none', () => {
-    play({}, ASK, [
-      [1, 'looked a b', 'TERM+CONT a b'],
-      [1, 'refused b eperm'],
+    play({}, BEGIN, [
+      [0, 'looked a b', 'STOP a b', 'look'],
+      [0, 'refused b eperm'],
+      [0, 'looked a/T b', 'TERM a b', 'CONT b a', 'until 5000'],
+      [0, 'refused b eperm'],
       [2, 'gone a'],
       [90, 'gone b', 'look'],
       [91, 'looked', 'look'],
@@ -264,8 +362,8 @@ describe('survivors', () => {
   });
 
   it('that SIGKILL did not end, with the state of the last look', () => {
-    play({}, ASK, [
-      [1, 'looked a b', 'TERM+CONT a b'],
+    play({}, BEGIN, [
+      ...asked('a b'),
       [5000, 'time', 'until 7000', 'STOP a b', 'look'],
       [5001, 'looked a/D b/T', 'KILL b a', 'until 7001'],
       [7001, 'time', 'look'],
@@ -274,8 +372,8 @@ describe('survivors', () => {
   });
 
   it('whose end is seen by the look but not yet told is waited for', () => {
-    play({}, ASK, [
-      [1, 'looked a b', 'TERM+CONT a b'],
+    play({}, BEGIN, [
+      ...asked('a b'),
       [5000, 'time', 'until 7000', 'STOP a b', 'look'],
       [5001, 'looked a/D b/T', 'KILL b a', 'until 7001'],
       [7001, 'time', 'look'],
@@ -286,30 +384,20 @@ describe('survivors', () => {
   });
 
   it('when SIGKILL is never to be sent', () => {
-    const state = play(
-      { graceMs: null },
-      ['look', 'until 2000'],
-      [
-        [1, 'looked a b c', 'TERM+CONT a b c'],
-        [1, 'refused b eperm'],
-        [2, 'gone c'],
-        [2000, 'time', 'look'],
-        [2001, 'looked a b', 'settle a:not-forced b:eperm'],
-      ],
-    );
+    const state = play({ graceMs: null }, BEGIN, [
+      [0, 'looked a b c', 'STOP a b c', 'look'],
+      [0, 'refused b eperm'],
+      [0, 'looked a/T b c/T', 'TERM a b c', 'CONT c b a', 'until 2000'],
+      [0, 'refused b eperm'],
+      [2, 'gone c'],
+      [2000, 'time', 'look'],
+      [2001, 'looked a b', 'settle a:not-forced b:eperm'],
+    ]);
     expect(state.escalated).toBe(false);
   });
 
   it('when SIGKILL is never to be sent and nobody wants to wait', () => {
-    play(
-      { graceMs: null },
-      ['look', 'until 2000'],
-      [
-        [1, 'looked a', 'TERM+CONT a'],
-        [9, 'hurry', 'look'],
-        [10, 'looked a', 'settle a:not-forced'],
-      ],
-    );
+    play({ graceMs: null }, BEGIN, [...asked('a', 2000), [9, 'hurry', 'look'], [10, 'looked a', 'settle a:not-forced']]);
   });
 
   it('that go on forking out of reach do not keep it for ever', () => {
@@ -331,8 +419,8 @@ describe('survivors', () => {
 
 describe('blind', () => {
   it('tries again, and needs two looks after that', () => {
-    play({}, ASK, [
-      [1, 'looked a', 'TERM+CONT a'],
+    play({}, BEGIN, [
+      ...asked('a'),
       [2, 'gone a', 'look'],
       [3, 'blind', 'until 53'],
       [53, 'time', 'look', 'until 5000'],
@@ -342,24 +430,20 @@ describe('blind', () => {
   });
 
   it('kills what it holds all the same, and says that it does not know', () => {
-    play(
-      { graceMs: 40 },
-      ['look', 'until 40'],
-      [
-        [1, 'looked a', 'TERM+CONT a'],
-        [40, 'time', 'until 2040', 'STOP a', 'look'],
-        [41, 'blind', 'KILL a', 'until 2041'],
-        [42, 'gone a'],
-        [2041, 'time', 'look'],
-        [2042, 'blind', 'settle blind'],
-      ],
-    );
+    play({ graceMs: 40 }, BEGIN, [
+      ...asked('a', 40),
+      [40, 'time', 'until 2040', 'STOP a', 'look'],
+      [41, 'blind', 'KILL a', 'until 2041'],
+      [42, 'gone a'],
+      [2041, 'time', 'look'],
+      [2042, 'blind', 'settle blind'],
+    ]);
   });
 });
 
 it('after settling nothing happens', () => {
-  const settled = play({}, ASK, [
-    [1, 'looked', 'look'],
+  const settled = play({}, BEGIN, [
+    [1, 'looked', 'look', 'until 5001'],
     [2, 'looked', 'settle'],
   ]);
   for (const event of ['looked a', 'gone a', 'refused a eperm', 'time', 'hurry', 'blind']) {

@@ -29,6 +29,7 @@ const BASE = 3_000_000;
 class Machine {
   readonly processes = new Map<number, Required<Omit<Fake, 'args'>> & { args?: string[] }>();
   readonly log: string[] = [];
+  private readonly pending = new Set<number>();
   readonly watchers = new Map<number, Set<(status: number | null) => void>>();
   scans = 0;
   descriptors = Number.POSITIVE_INFINITY;
@@ -127,11 +128,19 @@ class Machine {
       if (process.state !== 'D') process.state = 'T';
     } else if (signal === 18) {
       if (process.state === 'T') process.state = 'S';
+      if (this.pending.delete(id)) this.terminate(id);
     } else if (signal === 15) {
-      if (process.onTerm === 'die') this.end(id);
-      else if (process.onTerm !== 'ignore') process.onTerm();
+      // What is stopped acts on it when it runs again.
+      if (process.state === 'T') this.pending.add(id);
+      else this.terminate(id);
     }
     return 0;
+  }
+
+  private terminate(id: number): void {
+    const { onTerm } = this.processes.get(BASE + id)!;
+    if (onTerm === 'die') this.end(id);
+    else if (onTerm !== 'ignore') onTerm();
   }
 }
 
@@ -162,14 +171,15 @@ async function settle<T>(promise: Promise<T>): Promise<T> {
 describe('terminate', () => {
   const run = (options: TerminationOptions & { killWaitMs?: number } = {}) => settle(terminate(machine.select, options, machine.system));
   const ids = (rows: readonly { pid: number }[]) => rows.map(({ pid }) => pid - BASE);
+  const stopped = () => machine.rows().filter(({ state }) => state === 'T');
 
   it('asks everybody once, and looks twice for nobody', async () => {
     machine.add(1, { name: 'sh', status: 15 });
     machine.add(2, { status: 0 });
     machine.add(3);
     const report = await run();
-    expect(machine.log).toEqual(['TERM 1', 'TERM 2', 'TERM 3']);
-    expect(machine.scans).toBe(3);
+    expect(machine.log.join(', ')).toBe('STOP 1, STOP 2, STOP 3, TERM 1, TERM 2, TERM 3, CONT 3, CONT 2, CONT 1');
+    expect(machine.scans).toBe(4);
     expect(report).toEqual({
       terminated: [
         { pid: BASE + 1, startTicks: 1n, bootId: 'b', name: 'sh', signal: 'SIGTERM' },
@@ -187,17 +197,84 @@ describe('terminate', () => {
   it('wakes the stopped, and kills those that ignore it after the grace period', async () => {
     machine.add(1, { onTerm: 'ignore', state: 'T' });
     const report = await run({ forceKillAfterDelay: 300 });
-    expect(machine.log).toEqual(['TERM 1', 'CONT 1', 'STOP 1', 'KILL 1']);
+    expect(machine.log).toEqual(['STOP 1', 'TERM 1', 'CONT 1', 'STOP 1', 'KILL 1']);
     expect(report).toMatchObject({ escalated: true, terminated: [{ pid: BASE + 1, signal: 'SIGKILL' }], survivors: [] });
     expect(report.durationMs).toBeGreaterThanOrEqual(300);
     expect(report.durationMs).toBeLessThan(330);
+  });
+
+  it('stops all, then asks all, then lets them run on, children first', async () => {
+    for (const id of [1, 2]) machine.add(id, { onTerm: 'ignore' });
+    let looks = 0;
+    const select = () => {
+      if (++looks === 2) machine.add(3, { onTerm: 'ignore' }); // forked between the look and SIGSTOP
+      return machine.select();
+    };
+    const report = await settle(terminate(select, { forceKillAfterDelay: false, killWaitMs: 50 }, machine.system));
+    expect(machine.log.join(', ')).toBe('STOP 1, STOP 2, STOP 3, TERM 1, TERM 2, TERM 3, CONT 3, CONT 2, CONT 1');
+    expect(ids(report.survivors)).toEqual([1, 2, 3]);
+    expect(stopped()).toEqual([]);
+  });
+
+  it.each([
+    ['at the first look', 0],
+    ['at the second', 1],
+  ])('an abort during the first freeze, %s, goes on to SIGKILL', async (_, afterMs) => {
+    for (const id of [1, 2]) machine.add(id, { onTerm: 'ignore' });
+    const controller = new AbortController();
+    const promise = terminate(machine.select, { signal: controller.signal }, machine.system);
+    await vi.advanceTimersByTimeAsync(afterMs);
+    controller.abort();
+    expect(await settle(promise)).toMatchObject({ escalated: true, survivors: [] });
+    expect(machine.log).toEqual(['STOP 1', 'STOP 2', 'KILL 2', 'KILL 1']);
+  });
+
+  it.each([Number.POSITIVE_INFINITY, 5])('an abort during the first freeze leaves nobody stopped (%d descriptors)', async (descriptors) => {
+    for (let id = 1; id <= 30; id++) machine.add(id, { onTerm: 'ignore' });
+    machine.descriptors = descriptors;
+    const controller = new AbortController();
+    const promise = terminate(machine.select, { forceKillAfterDelay: false, signal: controller.signal }, machine.system);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(stopped().length).toBeGreaterThan(0);
+    controller.abort();
+    expect(await settle(promise)).toMatchObject({ escalated: false, survivors: { length: 30 } });
+    expect(stopped()).toEqual([]);
+    for (const entry of machine.log.filter((entry) => entry.startsWith('STOP'))) {
+      expect(machine.log).toContain(entry.replace('STOP', 'TERM'));
+    }
+  });
+
+  it.each([Number.POSITIVE_INFINITY, 2])(
+    'a failure during the first freeze leaves nobody stopped (%d descriptors)',
+    async (descriptors) => {
+      for (let id = 1; id <= 9; id++) machine.add(id);
+      machine.descriptors = descriptors;
+      let looks = 0;
+      const select = async (): Promise<ProcessInfo[]> => {
+        const rows = await machine.select();
+        return ++looks === 1 ? rows : [...rows, { pid: process.pid, startTicks: 1n, bootId: 'b' }];
+      };
+      await expect(settle(terminate(select, {}, machine.system))).rejects.toMatchObject({ code: 'ERR_REFUSED_TARGET' });
+      expect(machine.log).toContain('CONT 1');
+      expect(machine.log.filter((entry) => entry.startsWith('TERM'))).toEqual([]);
+      expect(stopped()).toEqual([]);
+    },
+  );
+
+  it('when the second look fails, those known are asked and run on', async () => {
+    for (const id of [1, 2]) machine.add(id, { onTerm: 'ignore' });
+    const promise = terminate(machine.select, { forceKillAfterDelay: false, killWaitMs: 200 }, machine.system);
+    await vi.advanceTimersByTimeAsync(1);
+    machine.failingScans = 1;
+    expect(await settle(promise)).toMatchObject({ survivors: [{ pid: BASE + 1 }, { pid: BASE + 2 }] });
+    expect(machine.log).toEqual(['STOP 1', 'STOP 2', 'TERM 1', 'TERM 2', 'CONT 2', 'CONT 1']);
   });
 
   it('finds who was forked during the kill', async () => {
     machine.add(1, { onTerm: () => machine.add(2, { onTerm: 'ignore' }) });
     const report = await run({ forceKillAfterDelay: 100 });
     expect(ids(report.terminated)).toEqual([1, 2]);
-    expect(machine.log).toEqual(['TERM 1', 'CONT 1', 'STOP 1', 'STOP 2', 'KILL 2', 'KILL 1']);
+    expect(machine.log).toEqual(['STOP 1', 'TERM 1', 'CONT 1', 'STOP 1', 'STOP 2', 'KILL 2', 'KILL 1']);
   });
 
   it('tells another user’s processes from those that do not die', async () => {
@@ -218,7 +295,7 @@ describe('terminate', () => {
     machine.add(1, { onTerm: 'ignore' });
     const report = await run({ forceKillAfterDelay: false, killWaitMs: 100 });
     expect(report).toMatchObject({ escalated: false, survivors: [{ pid: BASE + 1, reason: 'not-forced' }] });
-    expect(machine.log).toEqual(['TERM 1', 'CONT 1']);
+    expect(machine.log).toEqual(['STOP 1', 'TERM 1', 'CONT 1']);
   });
 
   it('an abort ends the patience, not the promise', async () => {
@@ -248,7 +325,7 @@ describe('terminate', () => {
       return [...rows.filter(({ pid }) => pid === BASE + 1), { ...rows[1]!, startTicks: 2n }, { ...rows[0]!, pid: BASE + 9 }];
     };
     const report = await settle(terminate(select, {}, machine.system));
-    expect(machine.log).toEqual(['TERM 1']);
+    expect(machine.log).toEqual(['STOP 1', 'TERM 1', 'CONT 1']);
     expect(ids(report.terminated)).toEqual([1, 2, 9]);
     expect(machine.processes.has(BASE + 2)).toBe(true);
   });
