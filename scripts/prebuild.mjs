@@ -3,6 +3,7 @@
  * was made from and what it needs. Records of other machines' binaries are kept. Works offline where the headers of Node are installed.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import prebuildify from 'prebuildify';
 import { projectRoot } from './lib/command.mjs';
@@ -34,6 +35,7 @@ await promisify(prebuildify)({
   strip: true,
   tagLibc: true,
   targets: [process.versions.node],
+  cache: path.join(projectRoot, '.cache/prebuildify'),
 });
 
 const records = binaries().map((file) => ({ ...describe(file), sources: file === made ? sources : before.get(file)?.sources }));
