@@ -466,10 +466,17 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
 void Watch::on_foreign_exit(Held &held) {
   int pidfd = held.pidfd.load(std::memory_order_relaxed);
   if (held.closed || !sys::pidfd_is_dead(pidfd)) return;
-  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
   Event event(Event::Type::kGone, held.id);
-  event.has_status =
-      sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status) == 0;
+  int error =
+      sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status);
+  if (error == -EAGAIN && !held.awaits_reaping) {
+    held.awaits_reaping = true;
+    struct epoll_event only_hangup = {};
+    only_hangup.data.u64 = reinterpret_cast<uint64_t>(&held) | static_cast<uint64_t>(Source::kForeign);
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, pidfd, &only_hangup) == 0) return;
+  }
+  (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
+  event.has_status = error == 0;
   held.environment->post(std::move(event));
   release(&held);
 }

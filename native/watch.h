@@ -49,13 +49,14 @@ struct Held {
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
   // closes with the id.
   sys::Fd pipes[3];
-  uint64_t start_ticks = 0; // kForeign
-  bool announced = false;   // `started` or `failed` was posted
-  bool finished = false;    // `empty` or `failed` came from the keeper
-  bool closed = false;      // nobody wants events any more
-  uint32_t end_flags = 0;   // kGroup: enum corral_end
-  int64_t deadline_ms = 0;  // kGroup: next step of the ladder, monotonic; 0 = none
-  bool forcing = false;     // kGroup: the next step is SIGKILL
+  uint64_t start_ticks = 0;    // kForeign
+  bool awaits_reaping = false; // kForeign: dead, and its status comes with the end of the reaping
+  bool announced = false;      // `started` or `failed` was posted
+  bool finished = false;       // `empty` or `failed` came from the keeper
+  bool closed = false;         // nobody wants events any more
+  uint32_t end_flags = 0;      // kGroup: enum corral_end
+  int64_t deadline_ms = 0;     // kGroup: next step of the ladder, monotonic; 0 = none
+  bool forcing = false;        // kGroup: the next step is SIGKILL
 
   ~Held();
 };

@@ -1,7 +1,6 @@
 #include "process_ref.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,7 +61,8 @@ int start_ticks(int32_t pid, uint64_t *ret_ticks) {
 int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status) {
   if (pidfd_exit_status(pidfd, ret_status) == 0) return 0;
   StatRow row;
-  if (read_stat(-1, pid, &row) == 0 && row.start_ticks == ticks && row.state == 'Z') {
+  int error = read_stat(-1, pid, &row);
+  if (error == 0 && row.start_ticks == ticks && row.state == 'Z') {
     // Still a zombie: the last field of stat is its status, shown to whoever may trace it and 0 to others (proc(5)), so
     // only a process of our own user (or any, for root) is believed. /proc/PID itself carries the user even for a
     // zombie.
@@ -74,11 +74,10 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
     *ret_status = row.exit_code;
     return 0;
   }
-  // It is being reaped at this moment. The kernel tells once that is done, and then hangs the descriptor up.
-  if (!kernel().pidfd_exit_info) return -ENODATA;
-  struct pollfd reaped = {pidfd, 0, 0};
-  (void)poll(&reaped, 1, 20);
-  return pidfd_exit_status(pidfd, ret_status) == 0 ? 0 : -ENODATA;
+  // Not there any more, or another's number: it is being reaped at this moment. The kernel tells once that is done, and
+  // then hangs the descriptor up. Any other error (no descriptor free) says nothing of the kind.
+  const bool is_leaving = error == -ESRCH || (error == 0 && (row.start_ticks != ticks || row.state == 'X'));
+  return is_leaving && kernel().pidfd_exit_info ? -EAGAIN : -ENODATA;
 }
 
 } // namespace corral::sys

@@ -20,7 +20,8 @@ int open_process(int32_t pid, uint64_t expected_ticks, Fd *ret_pidfd, uint64_t *
 int start_ticks(int32_t pid, uint64_t *ret_ticks);
 
 // wait(2) status of a process that is a zombie of somebody else or was reaped by its parent.
-// 0, or -ENODATA when the kernel does not tell us (other user, kernel before 6.15 and already reaped).
+// 0; -ENODATA when the kernel does not tell us (other user, kernel before 6.15 and already reaped); -EAGAIN while its
+// parent is just reaping it: ask again when the pidfd hangs up.
 int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status);
 
 } // namespace corral::sys

@@ -13,8 +13,8 @@ import { selectTree } from './select.js';
 import { terminate } from './terminate.js';
 
 /**
- * Ends a process with its descendants, and with the process groups and sessions that it or they lead: `killSignal` (SIGTERM) and SIGCONT
- * to all, SIGKILL to those left after `forceKillAfterDelay` (5000 ms), until two looks in a row find nobody.
+ * Ends a process with its descendants, and with the process groups and sessions that it or they lead: everybody is
+ * stopped (what stands still does not fork), then `killSignal` (SIGTERM) and SIGCONT to all, SIGKILL to those left after `forceKillAfterDelay` (5000 ms), until two looks in a row find nobody.
  *
  * A target that has ended, or whose number belongs to another process by now, is not an error: the report is empty and nothing was
  * signalled. What lives on is in `survivors`, with the reason; that is no error either.

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { killTree } from '../../src/tree/kill-tree.js';
 import { listProcesses } from '../../src/tree/scan.js';
 import { terminateListed } from '../../src/tree/terminate.js';
+import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
 import { allProcesses, openFiles } from '../helpers/proc.js';
 
@@ -20,7 +21,13 @@ function limitDescriptors(): void {
   const { stdout } = spawnSync('prlimit', ['--pid', String(process.pid), '--nofile', '--noheadings', '--output', 'SOFT'], {
     encoding: 'utf8',
   });
-  onTestFinished(() => set(stdout.trim()));
+  // The last descriptors of the test close a moment later, and starting a program takes some.
+  onTestFinished(async () => {
+    await eventually(() => {
+      set(stdout.trim());
+      return true;
+    });
+  });
   // The limit is on the number of a descriptor, not on how many there are.
   const taken = openFiles();
   let below = 0;
