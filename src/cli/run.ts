@@ -200,7 +200,8 @@ function openReport(path: string): { write(text: string): void; discard(): void 
 /** By name, since only that brings the groups: a bare uid would keep those of root. */
 function userArgument(text: string): string {
   const name = /^\d+$/.test(text) ? userName(Number(text)) : text;
-  if (/^\d+$/.test(name)) throw new UsageError(`run: --user: expected the name or uid of a user that exists, received ${JSON.stringify(text)}`);
+  if (/^\d+$/.test(name))
+    throw new UsageError(`run: --user: expected the name or uid of a user that exists, received ${JSON.stringify(text)}`);
   return name;
 }
 

@@ -6,7 +6,12 @@ import { isAlive, isZombie, readStat } from '../helpers/proc.js';
 
 describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   it('onLeaderExit leave: stop() right after an exit that the event loop has not seen yet', async () => {
-    const child = await spawn('sh', ['-c', 'sleep 1000 & exit 0'], { containment, onLeaderExit: 'leave', stdout: 'ignore', stderr: 'ignore' });
+    const child = await spawn('sh', ['-c', 'sleep 1000 & exit 0'], {
+      containment,
+      onLeaderExit: 'leave',
+      stdout: 'ignore',
+      stderr: 'ignore',
+    });
     // Busy until the leader has ended, as a synchronous piece of work would be.
     while (readStat(child.pid) !== undefined && !isZombie(child.pid));
     const report = await child.stop();
