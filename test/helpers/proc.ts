@@ -70,7 +70,7 @@ export function describeProcess(stat: ProcStat): string {
   return `${stat.pid} (state ${stat.state}, parent ${stat.ppid}, group ${stat.pgid}, session ${stat.sid}): ${commandLine(stat.pid)}`;
 }
 
-/** Open descriptors of a process and what they are, e.g. 7 → 'anon_inode:[pidfd]'. */
+/** Open descriptors of a process and what they are, e.g. 7 → '/dev/null'. */
 export function openFiles(pid: number | 'self' = 'self'): Map<number, string> {
   const files = new Map<number, string>();
   for (const name of readdirSync(`/proc/${pid}/fd`)) {
@@ -81,6 +81,12 @@ export function openFiles(pid: number | 'self' = 'self'): Map<number, string> {
     }
   }
   return files;
+}
+
+/** The process behind a pidfd of ours; -1 when it is gone and reaped. undefined: not a pidfd. */
+export function processOfPidfd(fd: number): number | undefined {
+  const pid = /^Pid:\s*(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 /** Threads of a process: id → name. */

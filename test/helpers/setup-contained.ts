@@ -6,7 +6,7 @@ import { promises as fs } from 'node:fs';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { contained } from './contained.js';
 import { eventually } from './eventually.js';
-import { allProcesses, describeProcess, isAlive, openFiles, type ProcStat, threads } from './proc.js';
+import { allProcesses, commandLine, describeProcess, isAlive, openFiles, type ProcStat, processOfPidfd, threads } from './proc.js';
 
 contained();
 
@@ -84,13 +84,19 @@ beforeAll(async () => {
   tasks = threads();
 });
 
+function describeFile([fd, target]: [number, string]): string {
+  const pid = processOfPidfd(fd);
+  const whose = pid === undefined ? '' : pid === -1 ? ' of a process that is gone' : ` of process ${pid}: ${commandLine(pid)}`;
+  return `descriptor ${fd}: ${target}${whose}`;
+}
+
 afterAll(async () => {
   const leaks = () => {
     const newFiles = [...openFiles()].filter(([fd, target]) => files.get(fd) !== target);
     const newThreads = [...threads()].filter(([tid, name]) => !tasks.has(tid) && !PERMANENT_THREADS.test(name));
     const passing = newFiles.filter(([, target]) => PERMANENT_FILES.test(target)).length <= PERMANENT_FILES_LIMIT;
     return [
-      ...newFiles.filter(([, target]) => !passing || !PERMANENT_FILES.test(target)).map(([fd, target]) => `descriptor ${fd}: ${target}`),
+      ...newFiles.filter(([, target]) => !passing || !PERMANENT_FILES.test(target)).map(describeFile),
       ...newThreads.map(([tid, name]) => `thread ${tid}: ${name}`),
     ];
   };
