@@ -26,6 +26,7 @@ import { hold } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
 import { claimOf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
+import { twice } from '../tree/select.js';
 import { terminate } from '../tree/terminate.js';
 import type {
   Child,
@@ -363,7 +364,7 @@ export class SpawnedChild implements Child {
     const neverForced = graceMs === NEVER;
     if (!neverForced) this.#hurry(ending, killSignal === SIGKILL ? 0 : graceMs);
     const patience = neverForced ? { forceKillAfterDelay: false as const, killWaitMs: NOT_FORCED_MS } : { forceKillAfterDelay: graceMs };
-    terminate(this.#looks(), { killSignal, ...patience, signal: ending.hurry.signal }).then(
+    terminate(twice(this.#looks()), { killSignal, ...patience, signal: ending.hurry.signal }).then(
       (report) => (report.survivors.length === 0 ? this.#allGone(report) : this.#ladderOver(report)),
       (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
     );

@@ -9,7 +9,7 @@ import { invalidArgument, ProcessError } from '../errors.js';
 import type { ProcessIdentity, TerminationOptions, TerminationReport } from '../types.js';
 import { bootId, identityOf, isHidden, isKernelThread, refuse } from './identity.js';
 import { checkOptions, terminationSettings } from './options.js';
-import { selectTree } from './select.js';
+import { selectTree, twice } from './select.js';
 import { terminate } from './terminate.js';
 
 /**
@@ -38,7 +38,7 @@ export async function killTree(
   if (root === null) return { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
   const { pid } = root;
   if (isKernelThread(pid)) throw new ProcessError('ERR_REFUSED_TARGET', `target: ${pid} is refused: it is a thread of the kernel`, { pid });
-  return terminate(selectTree(root), options);
+  return terminate(twice(selectTree(root)), options);
 }
 
 /** null: it has ended, or never was. */

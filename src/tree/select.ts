@@ -22,3 +22,17 @@ export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): S
     return found.members;
   };
 }
+
+/**
+ * Looks twice, and gives the rows of the first look and who only the second has found. One look is not one instant: a child that was
+ * forked after the list of pids was taken, by a parent that stood still when its own turn came, is not in it. It is in one that begins
+ * after that. So when nobody is new and, by the first, everybody stood still, there is nobody else.
+ */
+export function twice(select: Select): Select {
+  return async () => {
+    const first = await select();
+    if (first.length === 0) return first;
+    const known = new Set(first.map(({ pid, startTicks }) => `${pid}/${startTicks}`));
+    return [...first, ...(await select()).filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`))];
+  };
+}
