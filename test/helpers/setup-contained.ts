@@ -10,8 +10,13 @@ import { allProcesses, commandLine, describeProcess, isAlive, openFiles, type Pr
 
 contained();
 
-/** How long processes, descriptors and threads may take to go after a test; a real leak outlives any deadline. */
+/** How long processes may take to go after a test; a real leak outlives any deadline. */
 const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 2000);
+/**
+ * The same for descriptors and threads after a file. Longer than the default grace period: the ladder of a process group of which a
+ * zombie is left keeps its pidfd until then.
+ */
+const FILE_SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 7000);
 
 const key = (stat: ProcStat) => `${stat.pid}/${stat.startTicks}`;
 
@@ -101,7 +106,7 @@ afterAll(async () => {
     ];
   };
   try {
-    await eventually(() => leaks().length === 0, SETTLE_MS);
+    await eventually(() => leaks().length === 0, FILE_SETTLE_MS);
   } catch {
     throw new Error(`the test file left open:\n  ${leaks().join('\n  ')}`);
   }
