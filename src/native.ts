@@ -119,7 +119,7 @@ export interface ScanRequest {
   fields: number;
   /** Only these (unknown ones are skipped); otherwise every process. */
   pids?: Int32Array | undefined;
-  /** Only members of this process group or this session (cheap: no file is opened for the others). 0 = no restriction. */
+  /** Only members of this process group, and of this session when both are given (cheap: no file is opened for the others). 0 = no restriction. */
   pgid?: number;
   sid?: number;
 }
