@@ -356,6 +356,7 @@ void Watch::on_child_exit(Held &held) {
   Event event(is_known ? Event::Type::kExited : Event::Type::kLost, held.id);
   event.status = report.status;
   event.flags = held.end_flags;
+  if (sys::number_is_free(pidfd, held.pid.load(std::memory_order_relaxed))) event.flags |= CORRAL_END_ALONE;
   event.elapsed_us = sys::monotonic_us() - held.since_us;
   event.user_us = report.user_us;
   event.system_us = report.system_us;

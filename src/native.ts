@@ -82,6 +82,8 @@ export interface Member {
 export const END_TIMED_OUT = 1;
 export const END_FORCED = 2;
 export const END_LEFT = 4;
+/** Of exited, containment `group`: nobody else is in the leader's group and session, proven. Not set: not known. */
+export const END_ALONE = 8;
 
 export type NativeEvent =
   /** exec succeeded. Our ends of the pipes, or -1. keeperPid is 0 for containment `group`. */

@@ -78,6 +78,7 @@ enum corral_end {
   CORRAL_END_TIMED_OUT = 1, /* the run's timeout began the ladder */
   CORRAL_END_FORCED = 2,    /* SIGKILL was sent by the ladder */
   CORRAL_END_LEFT = 4,      /* members were left alone, by policy */
+  CORRAL_END_ALONE = 8,     /* never in a packet: the leader of a `group` was the last of its group and session */
 };
 
 struct corral_exited {

@@ -24,4 +24,8 @@ int start_ticks(int32_t pid, uint64_t *ret_ticks);
 // parent is just reaping it: ask again when the pidfd hangs up.
 int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status);
 
+// True when no process of any kind (zombies included) has this number as its pid, process group or session: proof that
+// the group and the session a reaped leader led are empty. False means not known. `fd` is any descriptor of ours.
+bool number_is_free(int fd, int32_t pid);
+
 } // namespace corral::sys

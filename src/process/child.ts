@@ -11,6 +11,7 @@ import type { Readable, Writable } from 'node:stream';
 import { ProcessError } from '../errors.js';
 import {
   closeId,
+  END_ALONE,
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
@@ -309,7 +310,8 @@ export class SpawnedChild implements Child {
     this.#endedAtTimeout = this.timedOut;
     this.#afterExit?.();
     if (this.#isKept || this.#ending !== undefined || this.#lastReport !== undefined) return;
-    if (this.#onLeaderExit === 'stop' || this.timedOut) this.#endByScan(this.#termination);
+    if (event.flags & END_ALONE) this.#finish(this.#withLeader(this.#scanReport()));
+    else if (this.#onLeaderExit === 'stop' || this.timedOut) this.#endByScan(this.#termination);
     else if (this.#onLeaderExit === 'leave') void this.#reportLeft();
     else void this.#waitForRest();
   }

@@ -73,8 +73,7 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
   const given = options as SpawnOptions;
   const containment = oneOf(given.containment, 'containment', CONTAINMENTS, 'tree');
   const onLeaderExit = oneOf(given.onLeaderExit, 'onLeaderExit', LEADER_POLICIES, 'stop');
-  const { graceMs, ...settings } = terminationSettings(given);
-  const termination = { ...settings, graceMs: graceMs ?? NEVER };
+  const termination = terminationOf(given);
   const stdin = input(given.stdin);
   const stdout = output(given.stdout, 'stdout', 1);
   const stderr = output(given.stderr, 'stderr', 2);
@@ -115,12 +114,16 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
 export function planTermination(call: string, options: unknown, otherwise: Termination): Termination {
   checkOptions(call, options, TERMINATION_OPTIONS);
   const { killSignal, forceKillAfterDelay, signal } = options as TerminationOptions;
-  const { graceMs, ...settings } = terminationSettings({
+  return terminationOf({
     killSignal: killSignal ?? otherwise.killSignal,
     forceKillAfterDelay: forceKillAfterDelay ?? (otherwise.graceMs === NEVER ? false : otherwise.graceMs),
     signal,
   });
-  return { ...settings, graceMs: graceMs ?? NEVER };
+}
+
+function terminationOf(options: TerminationOptions): Termination {
+  const { killSignal, graceMs, abort } = terminationSettings(options);
+  return { killSignal, graceMs: graceMs ?? NEVER, abort };
 }
 
 export function integer(value: unknown, option: string, min: number, max: number): number {
