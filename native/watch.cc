@@ -21,9 +21,22 @@ namespace {
 
 constexpr size_t kWatchStack = 512 * 1024;
 
-void send_packet(const Held &held, const void *packet, size_t size) {
+// False when there is no keeper (yet, or any more).
+bool send_packet(Held &held, const void *packet, size_t size) {
+  std::lock_guard<std::mutex> lock(held.control_mutex);
   // A full socket means that the keeper has hundreds of requests before it already: one more would say nothing new.
   if (held.control) (void)send(held.control.get(), packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return static_cast<bool>(held.control);
+}
+
+bool send_stop(Held &held, int signal, int64_t grace_ms) {
+  corral_stop packet{{CORRAL_PROTOCOL_VERSION, CORRAL_STOP, 0, sizeof packet}, signal, 0, grace_ms};
+  return send_packet(held, &packet, sizeof packet);
+}
+
+bool send_kill(Held &held) {
+  corral_header packet{CORRAL_PROTOCOL_VERSION, CORRAL_KILL, 0, sizeof packet};
+  return send_packet(held, &packet, sizeof packet);
 }
 
 } // namespace
@@ -45,15 +58,18 @@ void Watch::spawn(std::shared_ptr<Held> held) {
   push({Command::Type::kSpawn, std::move(held)});
 }
 void Watch::stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms) {
+  if (held->kind == Held::Kind::kTree && send_stop(*held, signal, grace_ms)) return;
   push({Command::Type::kStop, std::move(held), signal, grace_ms});
 }
 void Watch::kill(std::shared_ptr<Held> held) {
+  if (held->kind == Held::Kind::kTree && send_kill(*held)) return;
   push({Command::Type::kKill, std::move(held)});
 }
 void Watch::watch_foreign(std::shared_ptr<Held> held) {
   push({Command::Type::kForeign, std::move(held)});
 }
 void Watch::close(std::shared_ptr<Held> held) {
+  if (held->over.load(std::memory_order_acquire)) return;
   push({Command::Type::kClose, std::move(held)});
 }
 
@@ -151,16 +167,14 @@ void Watch::serve(Command &command) {
     break;
   case Command::Type::kStop:
     if (held.kind == Held::Kind::kTree) {
-      corral_stop packet{{CORRAL_PROTOCOL_VERSION, CORRAL_STOP, 0, sizeof packet}, command.signal, 0, command.grace_ms};
-      send_packet(held, &packet, sizeof packet);
+      (void)send_stop(held, command.signal, command.grace_ms);
     } else {
       begin_ladder(held, command.signal, command.grace_ms);
     }
     break;
   case Command::Type::kKill:
     if (held.kind == Held::Kind::kTree) {
-      corral_header packet{CORRAL_PROTOCOL_VERSION, CORRAL_KILL, 0, sizeof packet};
-      send_packet(held, &packet, sizeof packet);
+      (void)send_kill(held);
     } else {
       force(held);
     }
@@ -176,7 +190,7 @@ void Watch::serve(Command &command) {
       (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
       release(&held);
     } else if (held.kind == Held::Kind::kTree) {
-      drop(held.control); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
+      drop_control(held); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
     } else if (held.child_pid == 0) {
       // A ladder that still has somebody to end goes on without its listener.
       if (held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
@@ -204,6 +218,11 @@ void Watch::add(int fd, Source source, Held *held) {
 void Watch::drop(sys::Fd &fd) {
   if (fd) (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd.get(), nullptr);
   fd.reset();
+}
+
+void Watch::drop_control(Held &held) {
+  std::lock_guard<std::mutex> lock(held.control_mutex);
+  drop(held.control);
 }
 
 void Watch::hold(const std::shared_ptr<Held> &held) {
@@ -235,7 +254,10 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   held.child_pid = started.pid;
   if (held.kind == Held::Kind::kTree) {
     held.child_pidfd = std::move(started.pidfd);
-    held.control = std::move(started.control);
+    {
+      std::lock_guard<std::mutex> lock(held.control_mutex);
+      held.control = std::move(started.control);
+    }
     for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
     add(held.child_pidfd.get(), Source::kChild, &held);
     add(held.control.get(), Source::kControl, &held);
@@ -334,7 +356,7 @@ void Watch::on_child_exit(Held &held) {
 
   if (held.kind == Held::Kind::kTree) {
     drop(held.child_pidfd);
-    drop(held.control);
+    drop_control(held);
     if (!held.finished) {
       if (!held.announced) {
         fail(held, CORRAL_STAGE_KEEPER, EPIPE);
@@ -390,7 +412,7 @@ void Watch::on_control(Held &held) {
     if (size > 0 && on_packet(held, bytes, static_cast<size_t>(size), passed_fd)) continue;
     // End of file, or something that is no packet of ours: the keeper's exit will tell.
     if (passed_fd >= 0 && held.pidfd.load(std::memory_order_relaxed) != passed_fd) (void)::close(passed_fd);
-    drop(held.control);
+    drop_control(held);
   }
 }
 
@@ -453,6 +475,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     if (size != sizeof(corral_empty)) return false;
     const auto *packet = reinterpret_cast<const corral_empty *>(bytes);
     held.finished = true;
+    held.over.store(true, std::memory_order_release);
     Event event(Event::Type::kEmpty, held.id);
     event.flags = packet->flags;
     event.duration_us = packet->duration_us;

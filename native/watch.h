@@ -40,12 +40,18 @@ struct Held {
   // recycled in between.
   std::mutex reap_mutex;
   bool reaped = false;
+  // kTree: opened and closed by the watch thread, used by any.
+  std::mutex control_mutex;
+  sys::Fd control;
+
+  // kTree: empty, the keeper is exiting and will be reaped in any case. Closing the id needs no word to the watch
+  // thread.
+  std::atomic<bool> over{false};
 
   // Watch thread only.
   sys::SpawnRequest request;
   int32_t child_pid = 0; // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
   sys::Fd child_pidfd;   // kTree: the keeper's
-  sys::Fd control;       // kTree
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
   // closes with the id.
   sys::Fd pipes[3];
@@ -65,7 +71,7 @@ class Watch {
 public:
   static Watch &instance();
 
-  // Any thread; each only queues.
+  // Any thread. They only queue, but what a keeper is told goes straight into its socket: one wake-up less.
   void spawn(std::shared_ptr<Held> held);
   void stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms);
   void kill(std::shared_ptr<Held> held);
@@ -92,6 +98,7 @@ private:
   void serve(Command &command);
   void add(int fd, Source source, Held *held);
   void drop(sys::Fd &fd);
+  void drop_control(Held &held);
   void hold(const std::shared_ptr<Held> &held);
   void release(Held *held);
 

@@ -70,6 +70,9 @@ static struct {
   bool leader_ended, leader_reaped;
   int64_t leader_ended_at;
   bool leader_ended_first; /* before the ladder began, so it is not among what the ladder ended */
+  /* How it ended, until that is sent. */
+  struct corral_exited exited;
+  bool exited_waits;
   /* Its group can be signalled through the pidfd, even after it was reaped. Otherwise the leader stays a zombie to the
    * end, so that the number of the group can not be given to another one. */
   bool group_by_pidfd;
@@ -119,14 +122,22 @@ static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) 
   if (keeper.leader_ended) return;
   keeper.leader_ended = true;
   keeper.leader_ended_at = monotonic_us();
-  struct corral_exited exited = {
+  keeper.exited_waits = true;
+  keeper.exited = (struct corral_exited){
       .wait_status = wait_status(info),
       .flags = keeper.flags,
       .user_us = microseconds(&usage->ru_utime),
       .system_us = microseconds(&usage->ru_stime),
       .max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
   };
-  packets_send(CORRAL_EXITED, &exited, sizeof exited, -1);
+}
+
+/* In a ladder mostly the others end with the leader: then one wake-up of the owner tells it all, and does not compete
+ * with the dying for a processor. */
+static void send_exited(void) {
+  if (!keeper.exited_waits) return;
+  keeper.exited_waits = false;
+  packets_send(CORRAL_EXITED, &keeper.exited, sizeof keeper.exited, -1);
 }
 
 /* Looks for a child that has ended: 1 found, 0 none has, -ECHILD there is none at all. With WNOWAIT it stays a zombie,
@@ -215,6 +226,7 @@ static void report_left(const struct member *member) {
 
 /* Says the last word and waits until it has been taken (or nobody is there to take it). */
 __attribute__((noreturn)) static void finish(uint32_t flags) {
+  send_exited();
   /* Members whose own parent reaped them: signalled, never seen to end. */
   if ((flags & CORRAL_END_LEFT) == 0) members_each_left(report_left);
   packets_flush_members();
@@ -483,6 +495,13 @@ static int64_t advance(int64_t now) {
 }
 
 static void wait_until(int64_t deadline) {
+  if (keeper.exited_waits) {
+    const int64_t send_at = keeper.phase == RUNNING ? 0 : keeper.leader_ended_at + QUIET_US;
+    if (monotonic_us() >= send_at)
+      send_exited();
+    else if (send_at < deadline)
+      deadline = send_at;
+  }
   struct timespec span = {0, 0};
   if (deadline != NEVER_US) {
     const int64_t left = deadline - monotonic_us();

@@ -80,9 +80,10 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
   return is_leaving && kernel().pidfd_exit_info ? -EAGAIN : -ENODATA;
 }
 
-// The kernel keeps a number as long as anybody uses it in any role, and F_SETOWN (fcntl(2)) refuses one that nobody does:
-// ESRCH. Unlike a look into /proc this misses nobody who forks or changes group meanwhile, and takes one call. Only where
-// group signals by pidfd show a kernel (6.9) whose lookup is known to do so; others, gVisor among them, look up processes.
+// The kernel keeps a number as long as anybody uses it in any role, and F_SETOWN (fcntl(2)) refuses one that nobody
+// does: ESRCH. Unlike a look into /proc this misses nobody who forks or changes group meanwhile, and takes one call.
+// Only where group signals by pidfd show a kernel (6.9) whose lookup is known to do so; others, gVisor among them, look
+// up processes.
 bool number_is_free(int fd, int32_t pid) {
   if (!kernel().pidfd_group_signal || pid <= 0) return false;
   if (fcntl(fd, F_SETOWN, pid) < 0) return errno == ESRCH;

@@ -192,7 +192,7 @@ export class SpawnedChild implements Child {
    * SIGKILL now (or, with forceKillAfterDelay false, say now who is left).
    * @throws (rejects) ProcessError ERR_SURVIVORS with `report` when anything is left
    */
-  async stop(options: TerminationOptions = {}): Promise<TerminationReport> {
+  async stop(options?: TerminationOptions): Promise<TerminationReport> {
     return allGone(await this.#end(planTermination('stop', options, this.#termination)), this.pid);
   }
 
@@ -366,7 +366,7 @@ export class SpawnedChild implements Child {
     const neverForced = graceMs === NEVER;
     if (!neverForced) this.#hurry(ending, killSignal === SIGKILL ? 0 : graceMs);
     const patience = neverForced ? { forceKillAfterDelay: false as const, killWaitMs: NOT_FORCED_MS } : { forceKillAfterDelay: graceMs };
-    terminate(twice(this.#looks()), { killSignal, ...patience, signal: ending.hurry.signal }).then(
+    terminate(twice(this.#looks()), { killSignal, ...patience, signal: ending.hurry }).then(
       (report) => (report.survivors.length === 0 ? this.#allGone(report) : this.#ladderOver(report)),
       (error: ProcessError) => this.#ladderOver(this.#notKnown(error.report)),
     );
@@ -524,8 +524,8 @@ export class SpawnedChild implements Child {
 /** One run of the ladder, whoever asked for it. */
 class Ending {
   readonly promise: Promise<TerminationReport>;
-  /** For a ladder that runs in JavaScript: aborted when it has to be over. */
-  readonly hurry = new AbortController();
+  /** For a ladder that runs in JavaScript: aborted when it has to be over. Made on demand, it costs as much as the rest of stop(). */
+  #hurry: AbortController | undefined;
   readonly #since = performance.now();
   #forceAtMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -536,6 +536,15 @@ class Ending {
     this.promise = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+  }
+
+  get hurry(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get #controller(): AbortController {
+    this.#hurry ??= new AbortController();
+    return this.#hurry;
   }
 
   get elapsedMs(): number {
@@ -552,7 +561,7 @@ class Ending {
     if (forceAtMs >= this.#forceAtMs) return false;
     this.#forceAtMs = forceAtMs;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.hurry.abort(), graceMs);
+    this.#timer = setTimeout(() => this.#controller.abort(), graceMs);
     return true;
   }
 

@@ -296,9 +296,18 @@ function planStart(config: ProcessConfig, options: { signal?: AbortSignal }): { 
   const plan = planSpawn(command, args, spawnOptions);
   const own = plan.termination.abort;
   const given = terminationSettings(options).abort;
-  const signal = own !== undefined && given !== undefined ? AbortSignal.any([own, given]) : (own ?? given);
+  const signal = own !== undefined && given !== undefined ? either(own, given) : (own ?? given);
   plan.termination.abort = signal;
   return { plan, signal };
+}
+
+const sources = new WeakMap<AbortSignal, AbortSignal[]>();
+
+/** AbortSignal.any() holds its sources weakly; on Node 20 an AbortSignal.timeout() that nobody else holds would never fire. */
+function either(...signals: AbortSignal[]): AbortSignal {
+  const any = AbortSignal.any(signals);
+  sources.set(any, signals);
+  return any;
 }
 
 function isExpected({ exitCode, timedOut }: ExitStatus, restTimedOut: boolean, successCodes: readonly number[] = [0]): boolean {

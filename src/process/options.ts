@@ -112,6 +112,7 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
 
 /** A way to end a tree that changes `otherwise` where the caller says so: the options of stop(). */
 export function planTermination(call: string, options: unknown, otherwise: Termination): Termination {
+  if (options === undefined) return { killSignal: otherwise.killSignal, graceMs: otherwise.graceMs, abort: undefined };
   checkOptions(call, options, TERMINATION_OPTIONS);
   const { killSignal, forceKillAfterDelay, signal } = options as TerminationOptions;
   return terminationOf({

@@ -132,7 +132,7 @@ async function perform(
 
   let child: SpawnedChild;
   try {
-    child = await spawnPlanned(plan);
+    child = await spawnPlanned(plan, true);
   } catch (error) {
     if (!(error instanceof ProcessError) || error.type === 'NATIVE_LOAD' || error.type === 'UNSUPPORTED_PLATFORM') throw error;
     const report: TerminationReport = { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'echild' };

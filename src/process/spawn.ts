@@ -24,16 +24,20 @@ const EPIPE = -constants.errno.EPIPE;
  *   type SPAWN_FAILED with the kernel's code (ENOENT, EACCES ...) and `stage`, the step that failed. No process is left then.
  */
 export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<Child> {
-  return new Promise((resolve, reject) => begin({ plan: planSpawn(command, args, options), resolve, reject }));
+  return new Promise((resolve, reject) => begin({ plan: planSpawn(command, args, options), takesAborted: false, resolve, reject }));
 }
 
-/** The same for a plan that was made before, with the handle as corral itself knows it. */
-export function spawnPlanned(plan: SpawnPlan): Promise<SpawnedChild> {
-  return new Promise((resolve, reject) => begin({ plan, resolve, reject }));
+/**
+ * The same for a plan that was made before, with the handle as corral itself knows it.
+ * @param takesAborted also a child whose signal fired between its exec and the news of that: it is being ended, and the caller tells how
+ */
+export function spawnPlanned(plan: SpawnPlan, takesAborted = false): Promise<SpawnedChild> {
+  return new Promise((resolve, reject) => begin({ plan, takesAborted, resolve, reject }));
 }
 
 interface Start {
   readonly plan: SpawnPlan;
+  readonly takesAborted: boolean;
   readonly resolve: (child: SpawnedChild) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -64,12 +68,12 @@ function begin(start: Start): void {
 }
 
 /** The first event of a spawn decides it. */
-function conclude({ plan, resolve, reject }: Start, event: NativeEvent): SpawnedChild | undefined {
+function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeEvent): SpawnedChild | undefined {
   const { abort } = plan.termination;
   if (event.type === 'started') {
     try {
       const child = new SpawnedChild(plan, event);
-      if (!abort?.aborted) resolve(child);
+      if (takesAborted || !abort?.aborted) resolve(child);
       else void child.empty.then(() => reject(aborted(abort)));
       return child;
     } catch (error) {

@@ -1,7 +1,11 @@
 /** A run that failed says who ended the command, and how; the error has every field of the result. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError, run } from '../../src/process/run.js';
+import { eventually } from '../helpers/eventually.js';
 import { allProcesses } from '../helpers/proc.js';
+import { tempDirectory } from '../helpers/temp.js';
 
 const DEFIANT = 'trap "" TERM; while :; do sleep 1; done';
 const FIELDS = [
@@ -72,18 +76,15 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('an abort', async () => {
+    const started = path.join(tempDirectory(), 'started');
+    const command = `: > ${started}; exec sleep 300`;
+    const controller = new AbortController();
     const reason = new Error('not needed any more');
-    const error = await failure('exec sleep 300', {
-      containment,
-      signal: AbortSignal.any([AbortSignal.timeout(100), AbortSignal.abort(reason)].slice(0, 1)),
-    });
-    expect(error).toMatchObject({
-      code: 'ERR_ABORTED',
-      isCanceled: true,
-      signal: 'SIGTERM',
-      cause: expect.objectContaining({ name: 'TimeoutError' }),
-    });
-    expect(error.shortMessage).toBe("Command was canceled and was ended with SIGTERM: sh -c 'exec sleep 300'");
+    const isStarted = eventually(() => existsSync(started)).then(() => controller.abort(reason));
+    const error = await failure(command, { containment, signal: controller.signal });
+    await isStarted;
+    expect(error).toMatchObject({ code: 'ERR_ABORTED', isCanceled: true, signal: 'SIGTERM', cause: reason });
+    expect(error.shortMessage).toBe(`Command was canceled and was ended with SIGTERM: sh -c '${command}'`);
   });
 
   it('an abort before the start', async () => {

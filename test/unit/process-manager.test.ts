@@ -1,4 +1,7 @@
 /** The manager against a scripted addon: statuses, events, promises, log. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ProcessConfig, TerminationReport } from '../../src/types.js';
 import { empty, exited, fake, member, type ScriptedEvent, started } from '../fixtures/process-fake-addon.js';
@@ -299,6 +302,19 @@ describe('cancellation', () => {
     await expect(manager.wait()).rejects.toBe(reason);
     expect(manager.status).toBe('stopped');
     expect(said[0]).toBe('running -> stopping: the signal was aborted');
+  });
+
+  it('by a timeout signal that nobody else holds, garbage collected or not', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    const { manager } = await running({ signal: new AbortController().signal }, { signal: AbortSignal.timeout(100) });
+    for (let turn = 0; turn < 10; turn++) {
+      await nextTurn(); // what only a turn of the loop lets go
+      collectGarbage();
+    }
+    await vi.waitUntil(() => manager.status === 'stopping', 5000);
+    fake.emit(exited(SIGTERM), empty());
+    await expect(manager.wait()).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
   it('takes both signals', async () => {
