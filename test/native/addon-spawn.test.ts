@@ -7,6 +7,7 @@ import {
   CONTAIN_GROUP,
   CONTAIN_TREE,
   closeId,
+  END_ALONE,
   END_FORCED,
   END_TIMED_OUT,
   type NativeEvent,
@@ -19,7 +20,7 @@ import {
 } from '../../src/native.js';
 import { requireOtherUsers, requireUnprivileged } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
-import { isAlive, openFiles } from '../helpers/proc.js';
+import { allProcesses, isAlive, openFiles } from '../helpers/proc.js';
 
 const { ENOENT, EACCES, ENOTDIR, EPERM, EINVAL, E2BIG } = constants.errno;
 const { SIGTERM, SIGKILL } = constants.signals;
@@ -174,6 +175,28 @@ describe.each([
     closeId(id);
     await eventually(() => !isAlive(pid));
     await eventually(() => openFiles().size <= before + 3); // watch thread and keeper image may have been opened here first
+  });
+});
+
+describe('the number of a leader that has ended, containment group', () => {
+  it('is free when it was alone', async (context) => {
+    if (!native().kernel().pidfdGroupSignal) context.skip('needs a kernel of which this is known (6.9)');
+    const { event } = begin({ containment: CONTAIN_GROUP, ...shell('exit 0') });
+    expect((await event('exited')).flags & END_ALONE).toBe(END_ALONE);
+  });
+
+  it.each([
+    ['of its group', 'cat <&3 &'],
+    ['of its session, in a group of its own', 'set -m; cat <&3 &'],
+  ])('is used as long as there is a member %s', async (_, member) => {
+    const { event } = begin({ containment: CONTAIN_GROUP, stdin: STDIO_PIPE, ...shell(`exec 3<&0; ${member} kill -9 $$`) });
+    const { pid, stdin } = await event('started');
+    const { status, flags } = await event('exited');
+    expect([status & 0x7f, flags & END_ALONE]).toEqual([SIGKILL, 0]);
+    const isMember = (one: { sid: number; state: string }) => one.sid === pid && one.state !== 'Z';
+    expect(allProcesses().filter(isMember)).toHaveLength(1);
+    closeSync(stdin);
+    await eventually(() => !allProcesses().some(isMember));
   });
 });
 
