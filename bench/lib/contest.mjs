@@ -67,12 +67,15 @@ function summarize(rounds) {
 /**
  * @param {{ id: string, label: string, command: string[], env?: object, isolate?: boolean, missing?: string }[]} entries
  *   A command prints one JSON object: arrays of samples (or single numbers) by metric.
- * @param {{ rounds: number, deadlineMs?: number }} options A contestant that misses the deadline (ms) does not run again.
+ * @param {{ rounds: number, budgetMs?: number, deadlineMs?: number }} options No round begins that would end after the budget, going by
+ *   those before; but there are always two (or `rounds`, if that is one). A contestant that misses the deadline does not run again.
  * @returns {Promise<Map<string, { label: string, metrics: Record<string, { value, low, high, rounds }>, missing?, late?, failed? }>>}
  */
-export async function contest(entries, { rounds, deadlineMs = 30_000 }) {
+export async function contest(entries, { rounds, budgetMs = Number.POSITIVE_INFINITY, deadlineMs = 30_000 }) {
   const results = new Map(entries.map(({ id, label, missing }) => [id, { label, missing, byMetric: {} }]));
+  const from = performance.now();
   for (let round = 0; round < rounds; round++) {
+    if (round >= 2 && ((performance.now() - from) * (round + 1)) / round > budgetMs) break;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[(i + round) % entries.length];
       const result = results.get(entry.id);

@@ -49,7 +49,7 @@ export async function run({ cast, quick, say }) {
         ...Object.keys(LIBRARIES).map(importing),
         timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),
       ],
-      { rounds: quick ? 2 : 5 },
+      { rounds: quick ? 2 : 5, budgetMs: 25_000 },
     ),
   );
   rmSync(directory, { recursive: true, force: true });

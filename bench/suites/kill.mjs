@@ -60,7 +60,8 @@ export async function run({ cast, quick, say }) {
   for (const members of quick ? [10, 100] : [10, 100, 1000]) {
     say(`end a tree of ${members}`);
     const results = await contest(entries('group', 'flat', members, FLAT_TRIALS[members]), {
-      rounds: quick ? 2 : members < 1000 ? 5 : 3,
+      rounds: quick ? 2 : 5,
+      budgetMs: 25_000,
       deadlineMs: DEADLINE_MS,
     });
     rows.push(
@@ -75,7 +76,11 @@ export async function run({ cast, quick, say }) {
 
   for (const { shape, members, what } of SHAPES.filter(({ shape }) => !quick || QUICK_SHAPES.has(shape))) {
     say(`end a tree: ${shape}`);
-    const results = await contest(entries('sweep', shape, members, 3), { rounds: quick ? 1 : 3, deadlineMs: DEADLINE_MS });
+    const results = await contest(entries('sweep', shape, members, 3), {
+      rounds: quick ? 1 : 3,
+      budgetMs: 15_000,
+      deadlineMs: DEADLINE_MS,
+    });
     rows.push(
       ...makeRows(
         results,

@@ -22,7 +22,7 @@ export async function run({ cast, quick, say }) {
         }),
         ...[...CORRAL, ...PEERS].map((id) => cast.worker('reap', id, task, { isolate: true })),
       ],
-      { rounds: quick ? 2 : live < 2000 ? 5 : 3 },
+      { rounds: quick ? 2 : 5, budgetMs: 15_000 },
     );
     const flat = (id) => ({ text: `flat: ≤ 1.2 × itself with no other child`, subjects: [id], of: alone?.[id], atMost: 1.2 });
     const row = makeRow({

@@ -43,7 +43,7 @@ async function scanRows({ cast, task, rounds }) {
         }),
       ),
     ],
-    { rounds, deadlineMs: 25_000 },
+    { rounds, budgetMs: 25_000, deadlineMs: 25_000 },
   );
   // An idle loop is as late as its least disturbed contestant says.
   const idle = [...results.values()].map(({ metrics }) => metrics.idleMs).filter(Boolean);
@@ -88,7 +88,7 @@ async function membersRow({ cast, quick }) {
       cast.limit('limit', 'C, getpgid for every pid', 'members', [cast.tools.limit.herd, GROUP, count, path.join(directory, 'ready')]),
       ...[...corral, ...peers].map((id) => cast.worker('members', id, task)),
     ].map(fresh),
-    { rounds: quick ? 2 : 5 },
+    { rounds: quick ? 2 : 5, budgetMs: 10_000 },
   );
   rmSync(directory, { recursive: true, force: true });
   return makeRow({

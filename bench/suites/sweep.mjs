@@ -16,7 +16,10 @@ export async function run({ cast, quick, say }) {
     missing: cast.tools.missing.corral,
   });
   const results = await withHerd(cast.tools, WATCHED, () =>
-    contest([judged('classify', 'corral classify()', TABLE), judged('look', 'corral watch', WATCHED)], { rounds: quick ? 2 : 5 }),
+    contest([judged('classify', 'corral classify()', TABLE), judged('look', 'corral watch', WATCHED)], {
+      rounds: quick ? 2 : 5,
+      budgetMs: 15_000,
+    }),
   );
   const row = (id, spec) => makeRow({ suite: 'sweep', results, ids: [id], ...spec });
   return [
