@@ -85,7 +85,7 @@ type Roots = ReadonlyMap<number, ProcessInfo | undefined>;
 
 async function showMembers(roots: Roots, options: KillOptions): Promise<number> {
   const trees: Array<{ pid: number; members: readonly ProcessInfo[] }> = [];
-  for (const [pid, root] of roots) trees.push({ pid, members: root === undefined ? [] : await selectTree(root)() });
+  for (const [pid, root] of roots) trees.push({ pid, members: root === undefined ? [] : await describe(await selectTree(root)()) });
   if (options.json) {
     print(toJson(trees));
     return 0;
@@ -96,6 +96,15 @@ async function showMembers(roots: Roots, options: KillOptions): Promise<number> 
     else print(`${pid}: would end ${count(members.length)}\n${table(members, columns, stdoutTerminal())}`);
   }
   return 0;
+}
+
+/** Whom the selection names, with what it had no need to read. */
+async function describe(members: readonly ProcessInfo[]): Promise<ProcessInfo[]> {
+  const processes = await snapshot();
+  return members.map((member) => {
+    const row = processes.get(member.pid);
+    return row?.startTicks === member.startTicks ? row : member;
+  });
 }
 
 const NOBODY: TerminationReport = { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };

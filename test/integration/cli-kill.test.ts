@@ -30,6 +30,7 @@ describe('a tree', () => {
     expect(JSON.parse(json.stdout)[0].members.map((one: { pid: number }) => one.pid)).toEqual(expect.arrayContaining(members));
     const text = await runCorral(['kill', '--dry-run', String(pid)]);
     expect(text.stdout).toMatch(new RegExp(`^${pid}: would end \\d+ processes\\n`));
+    expect(text.stdout).toMatch(/family\.sh/); // with its arguments, not by name alone
     expect(members.filter((one) => !isAlive(one))).toEqual([]);
 
     await runCorral(['kill', '--signal', 'KILL', String(pid)]);
