@@ -49,7 +49,7 @@ void spawn(const Napi::CallbackInfo &info) {
   uint32_t id = 0;
   sys::SpawnRequest request;
   if (!convert::spawn_request(info.Env(), info[0], &id, &request)) return;
-  auto kind = request.containment == sys::Containment::kTree ? Held::Kind::kTree : Held::Kind::kGroup;
+  auto kind = request.containment == sys::Containment::kGroup ? Held::Kind::kGroup : Held::Kind::kTree;
   auto held = std::shared_ptr<Held>(new Held(kind, id, self.shared_from_this()));
   held->request = std::move(request);
   self.held[id] = held;

@@ -191,6 +191,9 @@ void Watch::serve(Command &command) {
       release(&held);
     } else if (held.kind == Held::Kind::kTree) {
       drop_control(held); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
+      if (held.child_pid == 0 && !held.leaf_directory.empty()) {
+        sys::remove_leaf(held.leaf_directory, held.request.leaf); // of a keeper that was killed; else it is gone
+      }
     } else if (held.child_pid == 0) {
       // A ladder that still has somebody to end goes on without its listener.
       if (held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
@@ -258,6 +261,8 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
       std::lock_guard<std::mutex> lock(held.control_mutex);
       held.control = std::move(started.control);
     }
+    held.leaf_directory = std::move(started.leaf_directory);
+    held.leaf_failure = std::move(started.leaf_failure);
     for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
     add(held.child_pidfd.get(), Source::kChild, &held);
     add(held.control.get(), Source::kControl, &held);
@@ -416,6 +421,19 @@ void Watch::on_control(Held &held) {
   }
 }
 
+// What became of the leaf that was wanted.
+void Watch::announce_leaf(Held &held, const corral_started &packet, Event *ret_event) {
+  ret_event->leaf = packet.leaf;
+  if (packet.leaf != 0) {
+    ret_event->leaf_failure.directory = held.leaf_directory;
+  } else if (packet.leaf_error != 0) {
+    ret_event->leaf_failure = {sys::LeafStage::kEnter, packet.leaf_error, held.leaf_directory};
+  } else {
+    ret_event->leaf_failure = held.leaf_failure;
+  }
+  if (packet.leaf == 0) held.leaf_directory.clear();
+}
+
 bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd) {
   const auto *header = reinterpret_cast<const corral_header *>(bytes);
   if (size < sizeof *header || header->version != CORRAL_PROTOCOL_VERSION || header->size != size) return false;
@@ -436,6 +454,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     event.pid = packet->pid;
     event.start_ticks = packet->start_ticks;
     event.keeper_pid = held.child_pid;
+    announce_leaf(held, *packet, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     held.environment->post(std::move(event));
     return true;

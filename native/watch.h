@@ -52,6 +52,9 @@ struct Held {
   sys::SpawnRequest request;
   int32_t child_pid = 0; // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
   sys::Fd child_pidfd;   // kTree: the keeper's
+  // kTree at level cgroup: where the leaf is. The keeper removes it; when that was killed, we do with the id.
+  std::string leaf_directory;
+  sys::LeafFailure leaf_failure; // why there is none
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
   // closes with the id.
   sys::Fd pipes[3];
@@ -103,6 +106,7 @@ private:
   void release(Held *held);
 
   void start(const std::shared_ptr<Held> &held);
+  void announce_leaf(Held &held, const corral_started &packet, Event *ret_event);
   void fail(Held &held, int stage, int error);
   void begin_ladder(Held &held, int signal, int64_t grace_ms);
   void force(Held &held);

@@ -14,6 +14,8 @@ export const STDIO_PIPE = -1;
 export const STDIO_IGNORE = -2;
 export const CONTAIN_GROUP = 0;
 export const CONTAIN_TREE = 1;
+/** CONTAIN_TREE, in a cgroup of its own if one can be made; `started` says so. */
+export const CONTAIN_CGROUP = 2;
 export const POLICY_STOP = 0;
 export const POLICY_WAIT = 1;
 export const POLICY_LEAVE = 2;
@@ -46,6 +48,8 @@ export interface ChildSettings {
 export interface SpawnRequest {
   id: number;
   containment: number;
+  /** CONTAIN_CGROUP: the name of the cgroup. */
+  leaf: string;
   file: string;
   /** argv (argv[0] included), each ended by NUL. */
   argv: string;
@@ -84,6 +88,16 @@ export const END_FORCED = 2;
 export const END_LEFT = 4;
 /** Of exited, containment `group`: nobody else is in the leader's group and session, proven. Not set: not known. */
 export const END_ALONE = 8;
+/** Of empty: there is nobody in the cgroup of the tree either, and it was removed. */
+export const END_CGROUP = 16;
+
+/** Flags of started.leaf; 0 = the tree has no cgroup of its own. */
+export const LEAF_ENTERED = 1;
+/** The leader was born in it (CLONE_INTO_CGROUP, Linux 5.7); otherwise it moved before exec. */
+export const LEAF_CLONED = 2;
+/** It has cgroup.kill (Linux 5.14) and cgroup.freeze (5.2). */
+export const LEAF_KILL = 4;
+export const LEAF_FREEZE = 8;
 
 export type NativeEvent =
   /** exec succeeded. Our ends of the pipes, or -1. keeperPid is 0 for containment `group`. */
@@ -93,6 +107,11 @@ export type NativeEvent =
       pid: number;
       startTicks: bigint;
       keeperPid: number;
+      /** LEAF_* bits. leafDirectory: where the leaf is, or was tried; leafStage (enum LeafStage of cgroup.h) and leafErrno: what failed. */
+      leaf: number;
+      leafStage: number;
+      leafErrno: number;
+      leafDirectory: string;
       hasPipes: boolean;
       stdin: number;
       stdout: number;

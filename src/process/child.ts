@@ -12,6 +12,7 @@ import { ProcessError } from '../errors.js';
 import {
   closeId,
   END_ALONE,
+  END_CGROUP,
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
@@ -25,7 +26,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { claimOf, selectMembers } from '../tree/members.js';
+import { claimOf, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
 import { terminate } from '../tree/terminate.js';
@@ -41,6 +42,7 @@ import type {
   TerminationOptions,
   TerminationReport,
 } from '../types.js';
+import { type LeafEvent, leafName, leafProblem } from './leaf.js';
 import { planTermination, type SpawnPlan, type Termination } from './options.js';
 import { Pipes } from './stdio.js';
 
@@ -87,6 +89,9 @@ export class SpawnedChild implements Child {
   /** Called whenever a ladder has ended and somebody lives, also when nobody had called stop(). */
   onSurvivors: ((report: TerminationReport) => void) | undefined;
 
+  /** Level `cgroup`: what the addon says about the leaf, for `corral doctor`. */
+  readonly leaf: LeafEvent;
+
   readonly #id: number;
   readonly #keeperPid: number;
   readonly #startedAt = performance.now();
@@ -121,11 +126,13 @@ export class SpawnedChild implements Child {
     this.#id = event.id;
     this.pid = this.pgid = this.sid = event.pid;
     this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
-    this.containment = plan.containment;
-    this.containmentReason = plan.containmentReason;
+    const wantsLeaf = plan.containment === 'cgroup';
+    this.leaf = event;
+    this.containmentReason = wantsLeaf ? leafProblem(event) : null;
+    this.containment = this.containmentReason === null ? plan.containment : 'tree';
     this.labels = plan.labels;
     this.#keeperPid = event.keeperPid;
-    this.#isKept = plan.containment === 'tree';
+    this.#isKept = plan.containment !== 'group';
     if (this.#isKept) protectKeeper(event.keeperPid);
     this.#name = basename(plan.request.file).slice(0, 15);
     this.#onLeaderExit = plan.onLeaderExit;
@@ -206,8 +213,15 @@ export class SpawnedChild implements Child {
     if (this.#lastReport !== undefined) return [];
     if (!this.#isKept) return this.#membersByClaim();
     // Everybody's chain of parents ends at the keeper: it adopts those whose parent died.
-    const table = await scan();
-    return table.descendants(this.#keeperPid).filter((row) => table.isLive(row.pid));
+    const leaf = this.#leafName;
+    const table = await scan(leaf === undefined ? {} : { fields: [...DEFAULT_FIELDS, 'cgroup'] });
+    const members = new Set(table.descendants(this.#keeperPid));
+    if (leaf !== undefined) for (const row of table) if (isInLeaf(row, leaf)) members.add(row);
+    return [...members].filter((row) => table.isLive(row.pid));
+  }
+
+  get #leafName(): string | undefined {
+    return this.containment === 'cgroup' ? leafName(this.#treeId) : undefined;
   }
 
   async #membersByClaim(): Promise<ProcessInfo[]> {
@@ -216,11 +230,13 @@ export class SpawnedChild implements Child {
 
   /**
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
-   * also descendants, other groups and sessions led by members, and whoever carries the mark.
+   * also descendants, other groups and sessions led by members, whoever carries the mark or is in the cgroup.
    */
   #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
-    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId });
-    const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, 'env' as const] };
+    const leaf = this.#leafName;
+    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
+    const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
+    const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
     return async () => {
       const seen = selectMembers(await scan(options), claim, self());
       claim = seen.claim;
@@ -270,7 +286,7 @@ export class SpawnedChild implements Child {
         if (event.flags & END_TIMED_OUT) this.timedOut = true;
         this.#keeperIsGone();
         if (event.flags & END_LEFT) this.#leaveOrEnd();
-        else this.#finish(this.#keeperReport([], (event.flags & END_FORCED) !== 0, event.durationUs / 1000));
+        else this.#finish(this.#keeperReport([], event.flags, event.durationUs / 1000));
         break;
       case 'lost':
         this.keeperLost = true;
@@ -290,7 +306,7 @@ export class SpawnedChild implements Child {
   #keeperFailed(): void {
     const survivors = (this.#survivors ?? []).map((member) => survivor(member, this.identity.bootId));
     this.#survivors = undefined;
-    this.#ladderOver(this.#keeperReport(survivors, !survivors.every(isNotForced)));
+    this.#ladderOver(this.#keeperReport(survivors, survivors.every(isNotForced) ? 0 : END_FORCED));
   }
 
   #leaderExited(event: ExitedEvent): void {
@@ -326,7 +342,8 @@ export class SpawnedChild implements Child {
   #keeperIsGone(): void {
     this.#isKept = false;
     releaseKeeper(this.#keeperPid);
-    this.#release();
+    // With the id goes the cgroup that a lost keeper has left, and it has to be empty by then.
+    if (!this.keeperLost || this.containment !== 'cgroup') this.#release();
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------------------
@@ -493,7 +510,7 @@ export class SpawnedChild implements Child {
 
   // ---- reports ----------------------------------------------------------------------------------------------------------
 
-  #keeperReport(survivors: Survivor[], isForced: boolean, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
+  #keeperReport(survivors: Survivor[], flags: number, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
     const { bootId } = this.identity;
     return {
       terminated: (this.#terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
@@ -504,10 +521,10 @@ export class SpawnedChild implements Child {
         signal: signalName(detail),
       })),
       survivors,
-      escalated: isForced,
+      escalated: (flags & END_FORCED) !== 0,
       durationMs,
-      // The keeper's list of survivors is a scan as well; only `empty` rests on ECHILD.
-      proof: survivors.length === 0 ? 'echild' : 'scan',
+      // The keeper's list of survivors is a scan as well; only `empty` rests on ECHILD, and on the cgroup that has nobody left.
+      proof: survivors.length > 0 ? 'scan' : flags & END_CGROUP ? 'cgroup' : 'echild',
     };
   }
 

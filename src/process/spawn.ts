@@ -80,11 +80,14 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
       native().kill(event.id);
       reject(error);
     }
+    closeId(event.id);
   } else if (event.type === 'failed') {
-    void endUnannounced(plan, event).then(() => reject(spawnError(plan, event)));
+    void endUnannounced(plan, event).then(() => {
+      closeId(event.id); // and with it goes the cgroup of a keeper that was killed, if it is empty
+      reject(spawnError(plan, event));
+    });
   }
   native().unref();
-  closeId(event.id);
   return undefined;
 }
 

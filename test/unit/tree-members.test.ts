@@ -207,7 +207,7 @@ describe('rule 5: the mark', () => {
   });
 });
 
-describe('rule 6: never', () => {
+describe('rule 7: never', () => {
   it.each<[string, Row[], number[]]>([
     [
       'kernel threads',
@@ -263,7 +263,7 @@ describe('rule 6: never', () => {
   });
 });
 
-describe('rule 7: older than what it was found through', () => {
+describe('rule 8: older than what it was found through', () => {
   it.each<[string, Row]>([
     ['a child', [101, 100, 40, 40, { startTicks: 999n }]],
     ['a member of the group', [101, 1, 100, 40, { startTicks: 999n }]],
@@ -282,7 +282,7 @@ describe('rule 7: older than what it was found through', () => {
   });
 });
 
-describe('rule 8: a number that was used again', () => {
+describe('rule 9: a number that was used again', () => {
   const before = select([
     [100, 50, 40, 40],
     [101, 100, 101, 101],
