@@ -11,6 +11,7 @@
         "native/watchdog.cc",
         "native/sys/cgroup.cc",
         "native/sys/cgroup_leaf.c",
+        "native/sys/cgroup_parse.cc",
         "native/sys/child_setup.c",
         "native/sys/keeper_image.cc",
         "native/sys/kernel.cc",

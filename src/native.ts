@@ -49,7 +49,7 @@ export interface SpawnRequest {
   id: number;
   containment: number;
   /** CONTAIN_CGROUP: the name of the cgroup. */
-  leaf: string;
+  leaf?: string;
   file: string;
   /** argv (argv[0] included), each ended by NUL. */
   argv: string;

@@ -7,21 +7,11 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
+#include "cgroup_parse.h"
 #include "fd.h"
 
 namespace corral::sys {
-
-// What stood in the way; names for people are in src/process/leaf.ts.
-enum class LeafStage {
-  kNone = 0,
-  kHierarchy, // no cgroup v2 is mounted, or this kernel has none
-  kOutside,   // it is, but the mount does not show the cgroup we are in (cgroup_namespaces(7))
-  kMake,      // the directory could not be made
-  kThreaded,  // what is made here can not hold processes: our cgroup is threaded or lets threads be distributed
-  kEnter,     // the leader could not get in
-};
 
 struct LeafFailure {
   LeafStage stage = LeafStage::kNone;
@@ -33,20 +23,6 @@ struct Leaf {
   std::string directory, name; // name empty: there is none
   Fd fd;                       // the directory, locked
 };
-
-// The directory of our own cgroup. Pure: the texts are /proc/self/mountinfo (proc_pid_mountinfo(5)) and
-// /proc/self/cgroup, whose v2 line begins with "0::". Both name paths relative to the root of our cgroup namespace, the
-// first also which part of the hierarchy a mount shows; so this serves pure v2, the hybrid layout and containers. Among
-// several mounts one that may be written is taken.
-struct CgroupPlace {
-  LeafStage failure = LeafStage::kNone;
-  std::string directory;
-  bool is_top = false; // it is the root of the mount: nothing is beside it
-};
-CgroupPlace find_own_cgroup(std::string_view mountinfo, std::string_view cgroup);
-
-// True for the names leaves get: "corral-", the 32 hexadecimal digits of a tree id, ".", a number.
-bool is_leaf_name(std::string_view name);
 
 // Makes a leaf in our own cgroup, or beside that where ours can only have threaded ones below it. Now and then it
 // removes what earlier owners left there. False, with the reason.
