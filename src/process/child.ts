@@ -342,8 +342,8 @@ export class SpawnedChild implements Child {
   #keeperIsGone(): void {
     this.#isKept = false;
     releaseKeeper(this.#keeperPid);
-    // With the id goes the cgroup that a lost keeper has left, and it has to be empty by then.
-    if (!this.keeperLost || this.containment !== 'cgroup') this.#release();
+    // With the id goes a cgroup that the keeper did not remove, and nobody may be in there by then.
+    if (this.containment !== 'cgroup') this.#release();
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------------------
