@@ -50,7 +50,11 @@ export function runCommand(act: Act): Command {
         .default(5000, '5s'),
     )
     .option('--signal <name>', 'first signal of a stop', signalArgument, 'SIGTERM')
-    .addOption(new Option('--containment <level>', 'how far the tree reaches; cgroup: where one can be made').choices(['group', 'tree', 'cgroup']).default('tree'))
+    .addOption(
+      new Option('--containment <level>', 'how far the tree reaches; cgroup: where one can be made')
+        .choices(['group', 'tree', 'cgroup'])
+        .default('tree'),
+    )
     .addOption(
       new Option('--on-leader-exit <policy>', 'what becomes of the rest when the command itself ends')
         .choices(['stop', 'wait', 'leave'])

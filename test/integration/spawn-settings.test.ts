@@ -64,9 +64,3 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
     expect(await shell('id -u', { user: process.getuid?.() })).toBe(String(process.getuid?.()));
   });
 });
-
-it('containment cgroup is tree, and says so', async () => {
-  const child = await spawn('true', [], { containment: 'cgroup' });
-  expect([child.containment, child.containmentReason]).toEqual(['tree', 'this version creates no cgroups; the keeper holds the tree']);
-  await child.empty;
-});
