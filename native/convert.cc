@@ -254,10 +254,14 @@ napi_value described(napi_env env, Event &event) {
     object.bigint("startTicks", event.start_ticks);
     object.number("keeperPid", event.keeper_pid);
     object.flag("hasPipes", event.has_pipes);
-    object.number("leaf", event.leaf);
-    object.number("leafStage", static_cast<int>(event.leaf_failure.stage));
-    object.number("leafErrno", -event.leaf_failure.error);
-    object.text("leafDirectory", event.leaf_failure.directory.c_str());
+    if (event.wants_leaf) {
+      Writer leaf(env);
+      leaf.number("flags", event.leaf);
+      leaf.number("stage", static_cast<int>(event.leaf_failure.stage));
+      leaf.number("errno", -event.leaf_failure.error);
+      leaf.text("directory", event.leaf_failure.directory.c_str());
+      object.set("leaf", leaf.done());
+    }
     break;
   case Event::Type::kFailed:
     object.text("type", "failed");
@@ -323,9 +327,10 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
   sys::SpawnRequest &request = *ret_request;
   *ret_id = static_cast<uint32_t>(object.number("id", 0));
   request.containment = static_cast<sys::Containment>(object.integer("containment", 1));
-  request.leaf = object.text("leaf");
-  if (request.containment == sys::Containment::kCgroup && !sys::is_leaf_name(request.leaf))
-    return refuse(env, "corral: malformed name of a leaf");
+  if (request.containment == sys::Containment::kCgroup) {
+    request.leaf = object.text("leaf");
+    if (!sys::is_leaf_name(request.leaf)) return refuse(env, "corral: malformed name of a leaf");
+  }
   request.file = object.text("file");
   request.cwd = object.text("cwd");
   request.argv = object.text("argv");

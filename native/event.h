@@ -20,6 +20,7 @@ struct Event {
   int32_t pid = 0, keeper_pid = 0;                        // started
   uint64_t start_ticks = 0;                               // started
   bool has_pipes = false;                                 // started: they wait in the Held
+  bool wants_leaf = false;                                // started: level cgroup
   uint32_t leaf = 0;                                      // started: enum corral_leaf
   sys::LeafFailure leaf_failure;                          // started: where it is, or why there is none
   int stage = 0, error = 0;                               // failed, scanFailed (positive errno)

@@ -423,6 +423,7 @@ void Watch::on_control(Held &held) {
 
 // What became of the leaf that was wanted.
 void Watch::announce_leaf(Held &held, const corral_started &packet, Event *ret_event) {
+  ret_event->wants_leaf = true;
   ret_event->leaf = packet.leaf;
   if (packet.leaf != 0) {
     ret_event->leaf_failure.directory = held.leaf_directory;
@@ -454,7 +455,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     event.pid = packet->pid;
     event.start_ticks = packet->start_ticks;
     event.keeper_pid = held.child_pid;
-    announce_leaf(held, *packet, &event);
+    if (held.request.containment == sys::Containment::kCgroup) announce_leaf(held, *packet, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     held.environment->post(std::move(event));
     return true;

@@ -49,7 +49,7 @@ export interface SpawnRequest {
   id: number;
   containment: number;
   /** CONTAIN_CGROUP: the name of the cgroup. */
-  leaf?: string;
+  leaf?: string | undefined;
   file: string;
   /** argv (argv[0] included), each ended by NUL. */
   argv: string;
@@ -91,7 +91,18 @@ export const END_ALONE = 8;
 /** Of empty: there is nobody in the cgroup of the tree either, and it was removed. */
 export const END_CGROUP = 16;
 
-/** Flags of started.leaf; 0 = the tree has no cgroup of its own. */
+/** What became of the cgroup of a tree. */
+export interface LeafReport {
+  /** LEAF_* bits; 0 = there is none. */
+  flags: number;
+  /** What failed: enum LeafStage of native/sys/cgroup_parse.h, and a negative errno. */
+  stage: number;
+  errno: number;
+  /** Where it is, or was tried; '' = there is no such place. */
+  directory: string;
+}
+
+/** Bits of LeafReport.flags. */
 export const LEAF_ENTERED = 1;
 /** The leader was born in it (CLONE_INTO_CGROUP, Linux 5.7); otherwise it moved before exec. */
 export const LEAF_CLONED = 2;
@@ -107,11 +118,8 @@ export type NativeEvent =
       pid: number;
       startTicks: bigint;
       keeperPid: number;
-      /** LEAF_* bits. leafDirectory: where the leaf is, or was tried; leafStage (enum LeafStage of cgroup.h) and leafErrno: what failed. */
-      leaf: number;
-      leafStage: number;
-      leafErrno: number;
-      leafDirectory: string;
+      /** Containment `cgroup` only. */
+      leaf?: LeafReport;
       hasPipes: boolean;
       stdin: number;
       stdout: number;

@@ -81,8 +81,9 @@ async function tryCgroup(): Promise<CgroupFacts | undefined> {
   try {
     const child = await spawnPlanned(planSpawn('true', [], { containment: 'cgroup', stdout: 'ignore', stderr: 'ignore' }));
     await child.empty;
-    const { leaf, leafDirectory: directory } = child.leaf;
-    const has = (flag: number) => (leaf & flag) !== 0;
+    if (child.leaf === undefined) return undefined;
+    const { flags, directory } = child.leaf;
+    const has = (flag: number) => (flags & flag) !== 0;
     return {
       directory,
       problem: child.containmentReason ?? undefined,

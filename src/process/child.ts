@@ -16,6 +16,7 @@ import {
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
+  type LeafReport,
   type Member,
   type NativeEvent,
   NEVER,
@@ -42,7 +43,7 @@ import type {
   TerminationOptions,
   TerminationReport,
 } from '../types.js';
-import { type LeafEvent, leafName, leafProblem } from './leaf.js';
+import { leafName, leafProblem } from './leaf.js';
 import { planTermination, type SpawnPlan, type Termination } from './options.js';
 import { Pipes } from './stdio.js';
 
@@ -89,8 +90,8 @@ export class SpawnedChild implements Child {
   /** Called whenever a ladder has ended and somebody lives, also when nobody had called stop(). */
   onSurvivors: ((report: TerminationReport) => void) | undefined;
 
-  /** Level `cgroup`: what the addon says about the leaf, for `corral doctor`. */
-  readonly leaf: LeafEvent;
+  /** Level `cgroup`: what became of the tree's own cgroup. */
+  readonly leaf: LeafReport | undefined;
 
   readonly #id: number;
   readonly #keeperPid: number;
@@ -126,9 +127,8 @@ export class SpawnedChild implements Child {
     this.#id = event.id;
     this.pid = this.pgid = this.sid = event.pid;
     this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
-    const wantsLeaf = plan.containment === 'cgroup';
-    this.leaf = event;
-    this.containmentReason = wantsLeaf ? leafProblem(event) : null;
+    this.leaf = event.leaf;
+    this.containmentReason = event.leaf === undefined ? null : leafProblem(event.leaf);
     this.containment = this.containmentReason === null ? plan.containment : 'tree';
     this.labels = plan.labels;
     this.#keeperPid = event.keeperPid;

@@ -85,7 +85,7 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
     request: {
       id: 0,
       containment: LEVELS[containment],
-      ...(containment === 'cgroup' ? { leaf: leafName(treeId) } : {}),
+      leaf: containment === 'cgroup' ? leafName(treeId) : undefined,
       file,
       argv: argumentBlock(given.argv0 === undefined ? file : text(given.argv0, 'argv0', 'a string', true), args),
       env: environment.env,

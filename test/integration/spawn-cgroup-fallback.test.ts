@@ -73,6 +73,22 @@ it('threads only, here and beside', async (context) => {
   await expectTree(/is threaded: a cgroup made there can not hold processes/);
 });
 
+it.for([
+  ['not mounted', 'umount -a -t cgroup2', /^no cgroup v2 hierarchy is mounted here;/],
+  ['hidden by another mount', 'for point in $(findmnt -rno TARGET -t cgroup2); do mount -t tmpfs none "$point"; done', /does not show/],
+  ['read-only', 'for point in $(findmnt -rno TARGET -t cgroup2); do mount -o remount,bind,ro "$point"; done', /EROFS.*read-only/],
+] as const)('a hierarchy that is %s', async ([_, change, reason], context) => {
+  requireCgroup(context);
+  requireRoot(context, 'changes mounts');
+  const script = `${change}; exec "$@"`;
+  const command = [...corralCommand(), 'run', '--containment', 'cgroup', '--json', '--', 'sh', '-c', SCRIPT];
+  const result = await runFile('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command]);
+  expect(result.code).toBe(0);
+  const json = JSON.parse(result.stderr.trim().split('\n').at(-1) ?? '');
+  expect(json).toMatchObject({ containment: 'tree', containmentReason: expect.stringMatching(reason), report: { proof: 'echild' } });
+  expect(sleepers()).toEqual([]);
+});
+
 describe('a cgroup namespace', () => {
   const unshared = (script: string, ...args: string[]) =>
     runFile('unshare', ['--cgroup', '--mount', 'sh', '-c', script, 'sh', ...args, ...corralCommand()]);

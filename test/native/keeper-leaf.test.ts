@@ -27,7 +27,7 @@ const KILL = 4;
 /** Of empty. */
 const FORCED = 2;
 const LEFT = 4;
-const CGROUP = 8;
+const CGROUP = 16;
 const EPERM_REASON = 1;
 const ENOENT = 2;
 const EBADF = 9;

@@ -20,7 +20,7 @@ const { ProcessTable } = await import('../../src/tree/table.js');
 const TIMED_OUT = 1;
 const FORCED = 2;
 const LEFT = 4;
-const CGROUP = 8;
+const CGROUP = 16;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
@@ -434,7 +434,8 @@ describe('the keeper is lost', () => {
 
 describe('containment cgroup', () => {
   const cgroup = { containment: 'cgroup', forceKillAfterDelay: 200 } as const;
-  const leaf = { leaf: 15, leafDirectory: '/sys/fs/cgroup/user.slice' };
+  const leaf = { flags: 15, stage: 0, errno: 0, directory: '/sys/fs/cgroup/user.slice' };
+  const failed = (stage: number, errno: number) => ({ flags: 0, stage, errno, directory: '/cg' });
   const begin = async (event: ScriptedEvent) => {
     const promise = spawn('cmd', [], { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', ...cgroup });
     fake.emit(event);
@@ -451,13 +452,13 @@ describe('containment cgroup', () => {
   });
 
   it.each([
-    [{ leafStage: 1, leafErrno: -38 }, /no cgroup v2 hierarchy is mounted/],
-    [{ leafStage: 2, leafErrno: -2, leafDirectory: '/cg' }, /does not show the cgroup this program is in \(\/cg\)/],
-    [{ leafStage: 3, leafErrno: -13, leafDirectory: '/cg' }, /made in \/cg: EACCES, permission denied \(it is not delegated/],
-    [{ leafStage: 3, leafErrno: -30, leafDirectory: '/cg' }, /made in \/cg: EROFS, .*read-only/],
-    [{ leafStage: 3, leafErrno: -11, leafDirectory: '/cg' }, /made in \/cg: EAGAIN, .*cgroup\.max/],
-    [{ leafStage: 4, leafErrno: -95, leafDirectory: '/cg' }, /\/cg is threaded/],
-    [{ leafStage: 5, leafErrno: -1, leafDirectory: '/cg' }, /put into a cgroup in \/cg: EPERM/],
+    [failed(1, -38), /no cgroup v2 hierarchy is mounted/],
+    [failed(2, -2), /does not show the cgroup this program is in \(\/cg\)/],
+    [failed(3, -13), /made in \/cg: EACCES, permission denied \(it is not delegated/],
+    [failed(3, -30), /made in \/cg: EROFS, .*read-only/],
+    [failed(3, -11), /made in \/cg: EAGAIN, .*cgroup\.max/],
+    [failed(4, -95), /\/cg is threaded/],
+    [failed(5, -1), /put into a cgroup in \/cg: EPERM/],
   ])('falls back to tree: %o', async (failure, reason) => {
     const child = await begin(started(4242, 4241, failure));
     expect(child).toMatchObject({ containment: 'tree', containmentReason: expect.stringMatching(reason) });
