@@ -113,6 +113,10 @@ void close(const Napi::CallbackInfo &info) {
   Watch::instance().close(std::move(held));
 }
 
+void remove_leaf(const Napi::CallbackInfo &info) {
+  Watch::instance().remove_leaf(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
+}
+
 // A scan has a thread of its own: the pool of the event loop may be busy for long, and a read of /proc may hang.
 struct Scan {
   std::shared_ptr<Environment> environment;
@@ -202,6 +206,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("pipes", pipes);
   add("signal", signal);
   add("close", close);
+  add("removeLeaf", remove_leaf);
   add("scan", scan);
   add("startTicks", start_ticks);
   add("kernel", kernel);

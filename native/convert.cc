@@ -244,6 +244,15 @@ napi_value scan_columns(napi_env env, const sys::ScanTable &table) {
   return columns.done();
 }
 
+napi_value leaf_report(napi_env env, const Event &event) {
+  Writer report(env);
+  report.number("flags", event.leaf);
+  report.number("stage", static_cast<int>(event.leaf_failure.stage));
+  report.number("errno", -event.leaf_failure.error);
+  report.text("directory", event.leaf_failure.directory.c_str());
+  return report.done();
+}
+
 napi_value described(napi_env env, Event &event) {
   Writer object(env);
   object.number("id", event.id);
@@ -254,19 +263,13 @@ napi_value described(napi_env env, Event &event) {
     object.bigint("startTicks", event.start_ticks);
     object.number("keeperPid", event.keeper_pid);
     object.flag("hasPipes", event.has_pipes);
-    if (event.wants_leaf) {
-      Writer leaf(env);
-      leaf.number("flags", event.leaf);
-      leaf.number("stage", static_cast<int>(event.leaf_failure.stage));
-      leaf.number("errno", -event.leaf_failure.error);
-      leaf.text("directory", event.leaf_failure.directory.c_str());
-      object.set("leaf", leaf.done());
-    }
+    if (event.wants_leaf) object.set("leaf", leaf_report(env, event));
     break;
   case Event::Type::kFailed:
     object.text("type", "failed");
     object.number("stage", event.stage);
     object.number("errno", -event.error);
+    if (event.wants_leaf) object.set("leaf", leaf_report(env, event));
     break;
   case Event::Type::kExited:
     object.text("type", "exited");

@@ -73,6 +73,10 @@ void Watch::close(std::shared_ptr<Held> held) {
   push({Command::Type::kClose, std::move(held)});
 }
 
+void Watch::remove_leaf(std::string directory, std::string name) {
+  push({Command::Type::kRemoveLeaf, nullptr, 0, 0, std::move(directory), std::move(name)});
+}
+
 int Watch::signal(Held &held, int signal, bool group) {
   int pidfd = held.pidfd.load(std::memory_order_acquire);
   if (pidfd < 0) return -ESRCH;
@@ -160,6 +164,7 @@ void Watch::run() {
 }
 
 void Watch::serve(Command &command) {
+  if (command.type == Command::Type::kRemoveLeaf) return sys::remove_leaf(command.leaf_directory, command.leaf_name);
   Held &held = *command.held;
   switch (command.type) {
   case Command::Type::kSpawn:
@@ -191,9 +196,6 @@ void Watch::serve(Command &command) {
       release(&held);
     } else if (held.kind == Held::Kind::kTree) {
       drop_control(held); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
-      if (held.child_pid == 0 && !held.leaf_directory.empty()) {
-        sys::remove_leaf(held.leaf_directory, held.request.leaf); // of a keeper that was killed; else it is gone
-      }
     } else if (held.child_pid == 0) {
       // A ladder that still has somebody to end goes on without its listener.
       if (held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
@@ -290,6 +292,7 @@ void Watch::fail(Held &held, int stage, int error) {
   Event event(Event::Type::kFailed, held.id);
   event.stage = stage;
   event.error = error;
+  describe_leaf(held, 0, 0, &event);
   held.environment->post(std::move(event));
 }
 
@@ -421,18 +424,14 @@ void Watch::on_control(Held &held) {
   }
 }
 
-// What became of the leaf that was wanted.
-void Watch::announce_leaf(Held &held, const corral_started &packet, Event *ret_event) {
+// What became of the leaf, if one was wanted.
+void Watch::describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event) {
+  if (held.request.containment != sys::Containment::kCgroup) return;
   ret_event->wants_leaf = true;
-  ret_event->leaf = packet.leaf;
-  if (packet.leaf != 0) {
-    ret_event->leaf_failure.directory = held.leaf_directory;
-  } else if (packet.leaf_error != 0) {
-    ret_event->leaf_failure = {sys::LeafStage::kEnter, packet.leaf_error, held.leaf_directory};
-  } else {
-    ret_event->leaf_failure = held.leaf_failure;
-  }
-  if (packet.leaf == 0) held.leaf_directory.clear();
+  ret_event->leaf = flags;
+  ret_event->leaf_failure = held.leaf_failure;
+  if (!held.leaf_directory.empty())
+    ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
 }
 
 bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd) {
@@ -455,7 +454,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     event.pid = packet->pid;
     event.start_ticks = packet->start_ticks;
     event.keeper_pid = held.child_pid;
-    if (held.request.containment == sys::Containment::kCgroup) announce_leaf(held, *packet, &event);
+    describe_leaf(held, packet->leaf, packet->leaf_error, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     held.environment->post(std::move(event));
     return true;

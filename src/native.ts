@@ -126,7 +126,7 @@ export type NativeEvent =
       stderr: number;
     }
   /** Nothing was left behind. `stage` indexes SPAWN_STAGES of errors.ts, `errno` is negative. Last event of the id. */
-  | { id: number; type: 'failed'; stage: number; errno: number }
+  | { id: number; type: 'failed'; stage: number; errno: number; leaf?: LeafReport }
   /** The leader ended and was reaped; `status` as wait(2). */
   /** `elapsedUs`: from the hand-over of the request until the exit was seen, on the monotonic clock of the watch thread. */
   | { id: number; type: 'exited'; status: number; flags: number; elapsedUs: number; userUs: number; systemUs: number; maxRssBytes: number }
@@ -241,6 +241,9 @@ export interface NativeAddon {
   signal(id: number, signal: number, scope: number): number;
   /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit). */
   close(id: number): void;
+
+  /** Removes the cgroup of a tree that its keeper did not remove, if nobody is in there. Only queues, and never fails. */
+  removeLeaf(directory: string, name: string): void;
 
   /** Reads /proc on a thread of its own; answers `scanned` or `scanFailed`. */
   scan(request: ScanRequest): void;

@@ -342,8 +342,7 @@ export class SpawnedChild implements Child {
   #keeperIsGone(): void {
     this.#isKept = false;
     releaseKeeper(this.#keeperPid);
-    // With the id goes a cgroup that the keeper did not remove, and nobody may be in there by then.
-    if (this.containment !== 'cgroup') this.#release();
+    this.#release();
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------------------
@@ -428,6 +427,8 @@ export class SpawnedChild implements Child {
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
     this.#lastReport = report;
+    // What the keeper could not remove, because it was killed, or did not, by policy `leave`.
+    if (this.#leafName !== undefined && report.proof !== 'cgroup') native().removeLeaf(this.leaf?.directory ?? '', this.#leafName);
     if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(report);
     this.#release();

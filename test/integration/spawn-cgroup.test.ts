@@ -178,3 +178,10 @@ it('policy leave: who stays keeps the cgroup', async () => {
   expect(await runCorral(['run', '--containment', 'cgroup', '--', 'true'])).toMatchObject({ code: 0, stderr: '' });
   expect(existsSync(leaf)).toBe(false);
 });
+
+it('policy leave, and stop() all the same: nothing is left, the cgroup neither', async () => {
+  const child = await start('setsid sleep 300 & exit 0', { onLeaderExit: 'leave', stdout: 'ignore', stderr: 'ignore' });
+  expect((await child.empty).survivors).toHaveLength(1);
+  expect((await child.stop()).survivors).toEqual([]);
+  await eventually(() => cgroupsBelow().length === 0);
+});

@@ -485,17 +485,42 @@ describe('containment cgroup', () => {
     await child.empty;
   });
 
-  it('a lost keeper: the id is given back, and with it the cgroup, when nobody is left', async () => {
+  it('a lost keeper: the cgroup is removed when nobody is left', async () => {
     const child = await begin(started(4242, 4241, leaf));
     terminate.mockImplementationOnce(async (select) => {
       await select();
       expect(look).toHaveBeenCalledWith({ fields: ['name', 'state', 'env', 'cgroup'] });
-      expect(fake.openIds).toHaveLength(1);
+      expect(fake.callsOf('removeLeaf')).toEqual([]);
       return report();
     });
     fake.emit({ type: 'lost', status: SIGKILL });
     await child.empty;
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
     expect(fake.openIds).toEqual([]);
+  });
+
+  it('one that could say nothing: the same', async () => {
+    const promise = spawn('cmd', [], cgroup);
+    fake.emit({ type: 'failed', stage: 14, errno: -32, leaf: { ...leaf, flags: 0 } });
+    await expect(promise).rejects.toMatchObject({ code: 'EPIPE', stage: 'keeper' });
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
+  });
+
+  it('survivors, and those left by policy, keep it until they have been ended', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    look.mockResolvedValue(tableOf(4300));
+    fake.emit(exited(0), empty(LEFT));
+    expect(await child.empty).toMatchObject({ survivors: [{ pid: 4300 }] });
+    expect(fake.callsOf('removeLeaf')).toEqual([]);
+    await child.stop();
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
+  });
+
+  it('a keeper that has removed it leaves nothing to be done', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    fake.emit(exited(0), empty(CGROUP));
+    await child.empty;
+    expect(fake.callsOf('removeLeaf')).toEqual([]);
   });
 });
 
