@@ -188,6 +188,8 @@ void Watch::serve(Command &command) {
     hold(command.held);
     add(held.pidfd.load(std::memory_order_relaxed), Source::kForeign, &held);
     break;
+  case Command::Type::kRemoveLeaf: // done above
+    break;
   case Command::Type::kClose:
     held.closed = true;
     for (sys::Fd &pipe : held.pipes) pipe.reset();

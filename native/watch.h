@@ -88,10 +88,10 @@ public:
 private:
   struct Command {
     enum class Type { kSpawn, kStop, kKill, kForeign, kClose, kRemoveLeaf } type;
-    std::shared_ptr<Held> held;
+    std::shared_ptr<Held> held; // none for kRemoveLeaf
     int signal = 0;
     int64_t grace_ms = 0;
-    std::string leaf_directory, leaf_name;
+    std::string leaf_directory = {}, leaf_name = {};
   };
   // What an epoll entry means; the low bits of its data, the rest is the slot of the Held.
   enum class Source : uint64_t { kWake = 0, kChild = 1, kControl = 2, kForeign = 3 };
