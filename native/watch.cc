@@ -39,6 +39,16 @@ bool send_kill(Held &held) {
   return send_packet(held, &packet, sizeof packet);
 }
 
+// What became of the leaf, if one was wanted.
+void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event) {
+  if (held.request.containment != sys::Containment::kCgroup) return;
+  ret_event->wants_leaf = true;
+  ret_event->leaf = flags;
+  ret_event->leaf_failure = held.leaf_failure;
+  if (!held.leaf_directory.empty())
+    ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
+}
+
 } // namespace
 
 Held::~Held() {
@@ -424,16 +434,6 @@ void Watch::on_control(Held &held) {
     if (passed_fd >= 0 && held.pidfd.load(std::memory_order_relaxed) != passed_fd) (void)::close(passed_fd);
     drop_control(held);
   }
-}
-
-// What became of the leaf, if one was wanted.
-void Watch::describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event) {
-  if (held.request.containment != sys::Containment::kCgroup) return;
-  ret_event->wants_leaf = true;
-  ret_event->leaf = flags;
-  ret_event->leaf_failure = held.leaf_failure;
-  if (!held.leaf_directory.empty())
-    ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
 }
 
 bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd) {

@@ -108,7 +108,6 @@ private:
   void release(Held *held);
 
   void start(const std::shared_ptr<Held> &held);
-  void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event);
   void fail(Held &held, int stage, int error);
   void begin_ladder(Held &held, int signal, int64_t grace_ms);
   void force(Held &held);

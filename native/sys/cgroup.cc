@@ -42,19 +42,21 @@ int open_cgroup(const std::string &directory) {
   return static_cast<long>(stat.f_type) == kCgroup2Magic ? fd.take() : -ENOENT;
 }
 
-// The list of mounts may be long and seldom changes; the cgroup we are in may change at any time.
+// The list of mounts may be long and seldom changes, so it is read again only when it does not lead anywhere; the
+// cgroup we are in may change at any time.
 CgroupPlace own_cgroup(Fd *ret_fd) {
-  static std::string mountinfo;
+  static std::string &mountinfo = *new std::string(); // never destroyed: the thread outlives static destruction
   const std::string cgroup = read_all("/proc/self/cgroup");
-  const bool is_fresh = mountinfo.empty();
-  for (int attempt = is_fresh ? 1 : 0;; attempt++) {
-    if (attempt > 0) mountinfo = read_all("/proc/self/mountinfo");
+  bool is_fresh = mountinfo.empty();
+  for (;;) {
+    if (is_fresh) mountinfo = read_all("/proc/self/mountinfo");
     CgroupPlace place = find_own_cgroup(mountinfo, cgroup);
     if (place.failure == LeafStage::kNone) {
       ret_fd->reset(open_cgroup(place.directory));
       if (!*ret_fd) place.failure = LeafStage::kOutside;
     }
-    if (place.failure == LeafStage::kNone || attempt > 0) return place;
+    if (is_fresh || place.failure == LeafStage::kNone) return place;
+    is_fresh = true;
   }
 }
 
@@ -94,7 +96,7 @@ std::string parent_of(const std::string &directory) {
 
 // Reading a directory of many leaves costs as much as a spawn.
 void tidy(const std::string &path, int directory) {
-  static std::string last;
+  static std::string &last = *new std::string();
   static int64_t next_ms = 0;
   if (path == last && monotonic_ms() < next_ms) return;
   last = path;

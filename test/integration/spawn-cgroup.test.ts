@@ -11,6 +11,7 @@ import type { SpawnOptions } from '../../src/types.js';
 import { keepTidy, readyPids } from '../fixtures/process-ready.js';
 import { cgroupOf, cgroupsBelow, enter, processesIn, requireCgroup, tempCgroup } from '../helpers/cgroup.js';
 import { runCorral } from '../helpers/command.js';
+import { requireRoot } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
 
@@ -184,4 +185,12 @@ it('policy leave, and stop() all the same: nothing is left, the cgroup neither',
   expect((await child.empty).survivors).toHaveLength(1);
   expect((await child.stop()).survivors).toEqual([]);
   await eventually(() => cgroupsBelow().length === 0);
+});
+
+it('a command under another uid is in it as well, though that uid may not go there', async (context) => {
+  requireRoot(context, 'changes the uid');
+  const child = await start('echo READY; exec sleep 300', { user: 65534, group: 65534 });
+  await readyPids(child);
+  expect(leafOf(child.pid)).toMatch(/\/corral-[^/]+$/);
+  expect(await child.stop()).toMatchObject({ survivors: [], proof: 'cgroup' });
 });

@@ -8,7 +8,7 @@ import { requireOtherUsers, requireRoot, requireUnprivileged } from '../helpers/
 import { readStat } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
 
-describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
+describe.each(['group', 'tree', 'cgroup'] as const)('containment %s', (containment) => {
   const shell = async (script: string, options: object = {}) => (await run('sh', ['-c', script], { containment, ...options })).stdout;
   const status = async (field: string, options: object) =>
     (await shell(`grep ^${field}: /proc/self/status`, options)).split(/\s+/).slice(1).join(' ');
