@@ -50,8 +50,8 @@ struct Held {
 
   // Watch thread only.
   sys::SpawnRequest request;
-  int32_t child_pid = 0; // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
-  sys::Fd child_pidfd;   // kTree: the keeper's
+  int32_t child_pid = 0;         // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
+  sys::Fd child_pidfd;           // kTree: the keeper's
   std::string leaf_directory;    // kTree at level cgroup: where the keeper's leaf is
   sys::LeafFailure leaf_failure; // or why there is none
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
