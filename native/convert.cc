@@ -286,6 +286,13 @@ napi_value described(napi_env env, Event &event) {
     object.number("flags", event.flags);
     object.number("durationUs", static_cast<double>(event.duration_us));
     break;
+  case Event::Type::kStopped:
+    object.text("type", "stopped");
+    object.number("signal", event.status);
+    break;
+  case Event::Type::kHungUp:
+    object.text("type", "hungUp");
+    break;
   case Event::Type::kLost:
     object.text("type", "lost");
     object.number("status", event.status);
@@ -319,6 +326,7 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
   sys::SpawnRequest &request = *ret_request;
   *ret_id = static_cast<uint32_t>(object.number("id", 0));
   request.containment = object.integer("containment", 1) == 0 ? sys::Containment::kGroup : sys::Containment::kTree;
+  request.terminal = static_cast<sys::Terminal>(object.integer("terminal", 0));
   request.file = object.text("file");
   request.cwd = object.text("cwd");
   request.argv = object.text("argv");

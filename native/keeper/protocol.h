@@ -16,7 +16,7 @@
 
 #include "../sys/child_setup.h"
 
-#define CORRAL_PROTOCOL_VERSION 1
+#define CORRAL_PROTOCOL_VERSION 2
 #define CORRAL_CONTROL_FD 3
 
 enum corral_packet {
@@ -33,6 +33,9 @@ enum corral_packet {
       69,            /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
                         -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
   CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
+  /* Only of a leader on the owner's terminal (CORRAL_SET_GROUP): */
+  CORRAL_STOPPED = 71, /* struct corral_stopped: the leader was stopped, by Ctrl-Z or for touching the terminal */
+  CORRAL_HUNG_UP = 72, /* header only: the terminal is gone */
 };
 
 enum corral_policy { CORRAL_POLICY_STOP = 0, CORRAL_POLICY_WAIT = 1, CORRAL_POLICY_LEAVE = 2 };
@@ -110,6 +113,12 @@ struct corral_members {
   uint32_t count;
   uint32_t reserved;
   struct corral_member members[CORRAL_MEMBERS_PER_PACKET]; /* only `count` are sent */
+};
+
+struct corral_stopped {
+  struct corral_header header;
+  int32_t signal; /* SIGTSTP, SIGTTIN, SIGTTOU or SIGSTOP */
+  int32_t reserved;
 };
 
 struct corral_empty {

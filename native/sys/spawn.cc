@@ -144,6 +144,11 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   packet.grace_ms = request.grace_ms;
   packet.timeout_ms = request.timeout_ms;
   packet.settings = request.settings;
+  // A session is inherited, so the keeper has to stay in ours for its leader to be in it; in a group of its own, which
+  // no key of the terminal reaches.
+  const bool shares_session = request.terminal != Terminal::kNone;
+  if (shares_session) packet.settings.flags |= CORRAL_SET_GROUP;
+  if (request.terminal == Terminal::kForeground) packet.settings.flags |= CORRAL_SET_FOREGROUND;
   if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 ||
       send(ours.get(), &packet, sizeof packet, MSG_NOSIGNAL) != sizeof packet) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
@@ -156,11 +161,11 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   argv.pop_back();
   std::vector<char *> rest = pointers(request.argv, 0);
   argv.insert(argv.end(), rest.begin(), rest.end());
-  corral_settings own_session{};
-  own_session.flags = CORRAL_SET_SESSION;
+  corral_settings own_place{};
+  own_place.flags = shares_session ? CORRAL_SET_GROUP : CORRAL_SET_SESSION;
   plan.argv = argv.data() + 1;
   plan.control_fd = theirs.get();
-  plan.settings = &own_session;
+  plan.settings = &own_place;
   do {
     plan.exec_fd = keeper_fd();
     if (plan.exec_fd < 0) {

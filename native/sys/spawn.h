@@ -13,11 +13,17 @@ namespace corral::sys {
 
 enum class Containment { kGroup = 0, kTree = 1 };
 
+// Whether the leader shares the caller's session and its controlling terminal, in a process group of its own, and
+// whether that group is the terminal's foreground one from the start. Containment `tree` only; stdio[0] is the
+// terminal.
+enum class Terminal { kNone = 0, kBackground = 1, kForeground = 2 };
+
 constexpr int kStdioPipe = -1;
 constexpr int kStdioIgnore = -2;
 
 struct SpawnRequest {
   Containment containment = Containment::kTree;
+  Terminal terminal = Terminal::kNone;
   std::string file, cwd;
   std::string argv, env;                                     // each element ended by NUL
   int stdio[3] = {kStdioIgnore, kStdioIgnore, kStdioIgnore}; // or a descriptor number, then owned by lent[i] or 0..2

@@ -96,6 +96,7 @@ export class SpawnedChild implements Child {
   readonly #termination: Termination;
   readonly #treeId: string;
   readonly #timeoutMs: number;
+  readonly #onTerminal: SpawnPlan['onTerminal'];
   readonly #pipes: Pipes | undefined;
   #resolveExited!: (status: ExitStatus) => void;
   /** Absent once it was called. */
@@ -119,7 +120,9 @@ export class SpawnedChild implements Child {
 
   constructor(plan: SpawnPlan, event: StartedEvent) {
     this.#id = event.id;
-    this.pid = this.pgid = this.sid = event.pid;
+    this.pid = this.pgid = event.pid;
+    this.sid = plan.request.terminal ? self().sid : event.pid;
+    this.#onTerminal = plan.onTerminal;
     this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
     this.containment = plan.containment;
     this.containmentReason = plan.containmentReason;
@@ -271,6 +274,12 @@ export class SpawnedChild implements Child {
         this.#keeperIsGone();
         if (event.flags & END_LEFT) this.#leaveOrEnd();
         else this.#finish(this.#keeperReport([], (event.flags & END_FORCED) !== 0, event.durationUs / 1000));
+        break;
+      case 'stopped':
+        this.#onTerminal?.stopped(event.signal);
+        break;
+      case 'hungUp':
+        this.#onTerminal?.hungUp();
         break;
       case 'lost':
         this.keeperLost = true;

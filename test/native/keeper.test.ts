@@ -592,7 +592,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
   });
 
   describe('packets', () => {
-    const header = (type: number, size: number, version = 1) => {
+    const header = (type: number, size: number, version = 2) => {
       const bytes = Buffer.alloc(8);
       bytes.writeUInt8(version, 0);
       bytes.writeUInt8(type, 1);
@@ -609,7 +609,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     it.each([
       ['of no length', Buffer.alloc(0)],
       ['too short for a header', Buffer.from([1, 3])],
-      ['of another version', header(3, 8, 2)],
+      ['of another version', header(3, 8, 1)],
       ['of an unknown type', header(99, 8)],
       ['of a type that only the keeper sends', header(70, 8)],
       ['with a size that is not its own', header(3, 9)],
@@ -646,7 +646,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     });
 
     it.each([
-      ['of another version', startPacket((bytes) => bytes.writeUInt8(2, 0))],
+      ['of another version', startPacket((bytes) => bytes.writeUInt8(1, 0))],
       ['of another type', startPacket((bytes) => bytes.writeUInt8(3, 1))],
       ['of a wrong size', startPacket(() => {}).subarray(0, SIZE - 4)],
       ['with a wrong size', startPacket((bytes) => bytes.writeUInt32LE(SIZE - 4, 4))],
