@@ -23,6 +23,7 @@ import type { Child } from '../types.js';
 
 const { SIGINT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU } = constants.signals as Record<string, number>;
 const STDIN = 0;
+const UNSTICK_MS = 250;
 /** What tells who belongs to whom. */
 const LINKS = ['ppid', 'pgid', 'state'] as const;
 
@@ -40,6 +41,9 @@ export class Job implements TerminalListener {
   #shellModes: Uint8Array | null = null;
   #commandModes: Uint8Array | null = null;
   #isInterrupted = false;
+  /** We were to stop before the command ran. */
+  #isToPause = false;
+  #unstick: NodeJS.Timeout | undefined;
 
   /** @param onHangUp the terminal is gone while the command had it, and the kernel has not told us */
   static async open(mayShareTerminal: boolean, onHangUp: () => void): Promise<Job> {
@@ -62,15 +66,33 @@ export class Job implements TerminalListener {
     if (!this.#sharesTerminal) return plan;
     plan.request.terminal = this.#isHanded ? TERMINAL_FOREGROUND : TERMINAL_BACKGROUND;
     plan.onTerminal = this;
+    if (this.#isHanded) this.#unstick = setInterval(() => this.#continueStart(), UNSTICK_MS);
     return plan;
   }
 
+  /**
+   * Ctrl-Z in the moment between taking the terminal and exec stops the new process in the memory of the keeper, which waits for the exec
+   * (vfork) and so can not tell. It is continued; whoever typed it will type it again.
+   */
+  #continueStart(): void {
+    const group = native().terminalGroup(STDIN);
+    if (group <= 1 || group === this.#group) return;
+    try {
+      process.kill(-group, 'SIGCONT');
+    } catch {
+      // It has just ended.
+    }
+  }
+
   started(child: Child): void {
+    clearInterval(this.#unstick);
     this.#child = child;
+    if (this.#isToPause) void this.#pause();
   }
 
   /** The command has ended, or could not be started: the terminal is the shell's job's again. */
   ended(signal: NodeJS.Signals | null = null): void {
+    clearInterval(this.#unstick);
     this.#hasEnded = true;
     if (!this.#isHanded) return;
     this.#isInterrupted = signal === 'SIGINT';
@@ -114,7 +136,9 @@ export class Job implements TerminalListener {
 
   /** Somebody stops us by a signal: corral alone, or Ctrl-Z where the command has no terminal. */
   async #pause(): Promise<void> {
-    if (this.#child === undefined || this.#hasEnded) {
+    this.#isToPause = this.#child === undefined;
+    if (this.#isToPause) return;
+    if (this.#hasEnded) {
       native().suspend(SIGTSTP as number, false);
     } else if (this.#sharesTerminal) {
       this.#signal('SIGTSTP'); // and when it has stopped, so do we
