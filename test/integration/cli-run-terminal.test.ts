@@ -330,6 +330,18 @@ describe('the terminal is not taken', () => {
     expect(await lastStatus(terminal)).toBe(0);
   });
 
+  it('nor its modes changed when corral leaves', async () => {
+    const fifo = path.join(tempDirectory(), 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const terminal = await openShell();
+    // The neighbour sees the end of the pipe when corral is gone.
+    terminal.enter(
+      `$RUN -- cat ${fifo} | sh -c 'stty -echoctl < /dev/tty; echo go > ${fifo}; cat; stty -a < /dev/tty | grep -o -e -echoctl'`,
+    );
+    await terminal.shows(/go\r\n-echoctl\r/);
+    await terminal.shows(PROMPT);
+  });
+
   it('when stdin is not the terminal', async () => {
     const terminal = await openShell();
     terminal.enter(`echo piped | $RUN -- sh -c 'read line; echo "<$line> $(cut -d" " -f8 /proc/$$/stat)"'`);
