@@ -334,11 +334,11 @@ describe('the terminal is not taken', () => {
     const fifo = path.join(tempDirectory(), 'fifo');
     execFileSync('mkfifo', [fifo]);
     const terminal = await openShell();
-    // The neighbour sees the end of the pipe when corral is gone.
-    terminal.enter(
-      `$RUN -- cat ${fifo} | sh -c 'stty -echoctl < /dev/tty; echo go > ${fifo}; cat; stty -a < /dev/tty | grep -o -e -echoctl'`,
-    );
-    await terminal.shows(/go\r\n-echoctl\r/);
+    const command = `echo up; cat ${fifo}`;
+    // Corral runs before the modes are changed, and the pipe ends when it has left.
+    const neighbour = `read up; stty -echoctl < /dev/tty; echo go > ${fifo}; cat; stty -a < /dev/tty | grep -o -e -echoctl`;
+    terminal.enter(`$RUN -- sh -c '${command}' | sh -c '${neighbour}'; echo e''nd`);
+    await terminal.shows(/\bgo\r\n-echoctl\r\nend/);
     await terminal.shows(PROMPT);
   });
 
