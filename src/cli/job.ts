@@ -183,9 +183,10 @@ export class Job implements TerminalListener {
 
   #handOver(group: number): void {
     this.#shellModes = native().terminalModes(STDIN);
-    if (this.#commandModes !== null) native().setTerminalModes(STDIN, this.#commandModes);
-    this.#commandModes = null;
+    // Refused when the whole group has ended meanwhile, at its timeout.
     this.#isHanded = native().setTerminalGroup(STDIN, group) === 0;
+    if (this.#isHanded && this.#commandModes !== null) native().setTerminalModes(STDIN, this.#commandModes);
+    this.#commandModes = null;
   }
 
   #takeBack(withModes: boolean): void {

@@ -40,6 +40,14 @@ async function lastStatus(terminal: Terminal): Promise<number> {
   return Number(status);
 }
 
+/** The modes of the terminal, at the prompt. */
+async function modes(terminal: Terminal): Promise<string> {
+  terminal.enter('stty -g');
+  const [text] = await terminal.shows(/[0-9a-f]+(:[0-9a-f]+)+/);
+  await terminal.shows(PROMPT);
+  return text;
+}
+
 /** Waits for the READY of a fixture; its words as numbers. */
 async function members(terminal: Terminal): Promise<number[]> {
   const [, words] = await terminal.shows(/READY([\d ]*)\r?\n/);
@@ -278,13 +286,6 @@ describe('Ctrl-Z', () => {
 });
 
 describe('the modes of the terminal', () => {
-  const modes = async (terminal: Terminal) => {
-    terminal.enter('stty -g');
-    const [text] = await terminal.shows(/[0-9a-f]+(:[0-9a-f]+)+/);
-    await terminal.shows(PROMPT);
-    return text;
-  };
-
   it('are put back when the command was killed', async () => {
     const terminal = await openShell();
     const before = await modes(terminal);
@@ -314,6 +315,23 @@ describe('the modes of the terminal', () => {
     terminal.enter('fg');
     await terminal.shows(/-echoctl\r/);
     await terminal.shows(PROMPT);
+  });
+});
+
+describe('a timeout that comes while the command is stopped', () => {
+  it('ends it; fg gives the status, and the modes are those of the shell', async () => {
+    const terminal = await openShell();
+    const before = await modes(terminal);
+    terminal.enter("$RUN --timeout 3s --kill-after 300ms -- sh -c 'stty raw -echo; echo READY $$; kill -TSTP $$'");
+    const [pid] = (await members(terminal)) as [number];
+    await terminal.shows('Stopped');
+    await terminal.shows(PROMPT);
+    await eventually(() => !isAlive(pid), DEADLINE_MS);
+    expect(await modes(terminal)).toBe(before);
+    terminal.enter('fg');
+    await terminal.shows(PROMPT);
+    expect(await lastStatus(terminal)).toBe(124);
+    expect(await modes(terminal)).toBe(before);
   });
 });
 
