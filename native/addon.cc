@@ -187,7 +187,7 @@ Napi::Value set_terminal_group(const Napi::CallbackInfo &info) {
 }
 
 Napi::Value terminal_modes(const Napi::CallbackInfo &info) {
-  struct termios modes;
+  struct termios modes = {}; // its padding, too
   if (sys::terminal_modes(info[0].As<Napi::Number>().Int32Value(), &modes) < 0) return info.Env().Null();
   return Napi::Buffer<char>::Copy(info.Env(), reinterpret_cast<const char *>(&modes), sizeof modes);
 }

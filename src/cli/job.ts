@@ -19,10 +19,11 @@ import type { SpawnPlan, TerminalListener } from '../process/options.js';
 import { groupOf, type Self, self } from '../tree/identity.js';
 import { scan } from '../tree/scan.js';
 import type { ProcessTable } from '../tree/table.js';
-import type { Child } from '../types.js';
+import type { Child, ExitStatus } from '../types.js';
 
-const { SIGINT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU } = constants.signals as Record<string, number>;
+const { SIGINT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU } = constants.signals;
 const STDIN = 0;
+/** How long a start may seem to be stuck. */
 const UNSTICK_MS = 250;
 /** What tells who belongs to whom. */
 const LINKS = ['ppid', 'pgid', 'state'] as const;
@@ -47,6 +48,7 @@ export class Job implements TerminalListener {
 
   /** @param onHangUp the terminal is gone while the command had it, and the kernel has not told us */
   static async open(mayShareTerminal: boolean, onHangUp: () => void): Promise<Job> {
+    native(); // where it can not be loaded there is nothing to leave
     // When /proc does not tell who else needs the terminal, it is not taken.
     return new Job(mayShareTerminal && (await isForUs().catch(() => false)), onHangUp);
   }
@@ -71,8 +73,8 @@ export class Job implements TerminalListener {
   }
 
   /**
-   * Ctrl-Z in the moment between taking the terminal and exec stops the new process in the memory of the keeper, which waits for the exec
-   * (vfork) and so can not tell. It is continued; whoever typed it will type it again.
+   * Ctrl-Z in the moment between taking the terminal and exec stops the new process while the keeper waits for its exec (vfork), and so
+   * can not tell. It is continued; whoever typed it will type it again.
    */
   #continueStart(): void {
     const group = native().terminalGroup(STDIN);
@@ -90,14 +92,14 @@ export class Job implements TerminalListener {
     if (this.#isToPause) void this.#pause();
   }
 
-  /** The command has ended, or could not be started: the terminal is the shell's job's again. */
-  ended(signal: NodeJS.Signals | null = null): void {
+  /** The command has ended, or (absent) could not be started: the terminal is the shell's job's again. */
+  ended(end?: Pick<ExitStatus, 'exitCode' | 'signal'>): void {
     clearInterval(this.#unstick);
     this.#hasEnded = true;
     if (!this.#isHanded) return;
-    this.#isInterrupted = signal === 'SIGINT';
+    this.#isInterrupted = end?.signal === 'SIGINT';
     // Who ended by himself leaves the modes as he wants them (stty); who was killed has had no chance to put them back.
-    this.#takeBack(signal !== null);
+    this.#takeBack(end?.exitCode === null);
   }
 
   // ---- the command was stopped ------------------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ export class Job implements TerminalListener {
       this.#commandModes = native().terminalModes(STDIN);
       this.#takeBack(true);
     }
-    native().suspend(signal === SIGTTIN || signal === SIGTTOU ? signal : (SIGTSTP as number), true);
+    native().suspend(signal === SIGTTIN || signal === SIGTTOU ? signal : SIGTSTP, true);
     // Goes on at SIGCONT.
   }
 
@@ -139,14 +141,14 @@ export class Job implements TerminalListener {
     this.#isToPause = this.#child === undefined;
     if (this.#isToPause) return;
     if (this.#hasEnded) {
-      native().suspend(SIGTSTP as number, false);
+      native().suspend(SIGTSTP, false);
     } else if (this.#sharesTerminal) {
       this.#signal('SIGTSTP'); // and when it has stopped, so do we
     } else {
       const table = await scan({ fields: LINKS, sid: self().sid }).catch(() => undefined);
       if (table === undefined || isOrphanedGroup(this.#group, table)) return;
       this.#signal('SIGSTOP'); // it leads a session: there the kernel discards SIGTSTP
-      native().suspend(SIGTSTP as number, false);
+      native().suspend(SIGTSTP, false);
     }
   }
 
@@ -199,25 +201,27 @@ export class Job implements TerminalListener {
   }
 
   /**
-   * Ends corral, leaving the terminal alone: Node would put back the modes of its own start, whoever's the terminal is by now (`| less`, a
-   * prompt), and abort when it has hung up. After Ctrl-C corral dies of SIGINT like the command, status 130 to a shell: by that shells
-   * tell whether to go on with a script or a loop. Whoever waits for corral in the shell's job (npx, a script) did not get the
-   * key, since the terminal was the command's, and gets it now.
+   * Ends corral, leaving the terminal alone: Node would put back the modes of its own start, whoever's the terminal is by now (`| less`,
+   * a prompt), and abort when it has hung up.
+   *
+   * After Ctrl-C corral dies of SIGINT like the command. To a shell that is status 130 as well, but by the death it tells whether to go
+   * on with a script or a loop. Whoever waits for corral in the shell's job (npx, a script) did not get the key, since the terminal was
+   * the command's, and gets it now.
    * @param interruptedBy the signal that we got ourselves
    */
   leave(status: number, interruptedBy: NodeJS.Signals | undefined): never {
     const byUs = this.#isInterrupted && interruptedBy === undefined;
-    const isKey = (byUs || interruptedBy === 'SIGINT') && status === 128 + (SIGINT as number);
+    const isKey = (byUs || interruptedBy === 'SIGINT') && status === 128 + SIGINT;
     // Without a shell in the session nobody draws conclusions from it, and 130 is what is documented.
     const tellsShell = isKey && self().sid !== process.pid && [0, 1, 2].some((fd) => native().terminalGroup(fd) > 0);
-    return native().leave(status, tellsShell ? (SIGINT as number) : 0, byUs);
+    return native().leave(status, tellsShell ? SIGINT : 0, byUs);
   }
 }
 
 /**
- * Whether the command may have the terminal: it is stdin, our session's, and nobody else in the shell's job needs it. `corral … | less` would
- * be stopped by the first key that less wants to read, so a pipe on stdout or stderr is answer enough: its reader may
- * not have been started yet. Otherwise everyone in our group must be waiting for us (npx, a script).
+ * Whether the command may have the terminal: it is stdin, our session's, and nobody else in the shell's job needs it. The `less` of
+ * `corral … | less` would be stopped when it reads a key. So a pipe on stdout or stderr is answer enough, since its reader may not have
+ * been started yet; else everyone in our group has to be waiting for us (npx, a script).
  */
 async function isForUs(): Promise<boolean> {
   if (native().terminalGroup(STDIN) < 0 || isPipe(1) || isPipe(2)) return false;

@@ -98,7 +98,7 @@ async function run(command: string, args: string[], options: RunOptions): Promis
     job.started(child);
     interrupt.forwardTo(child, options);
     const leaderEnd = child.exited.then((leader) => {
-      job?.ended(leader.signal);
+      job?.ended(leader);
       return { leader, by: interrupt.by }; // what comes while the rest is being ended did not end the command
     });
     const [{ leader, by }, end] = await Promise.all([leaderEnd, child.empty]);

@@ -395,6 +395,21 @@ describe('the end of', () => {
     await eventually(() => allProcesses().every(({ name }) => name !== 'corral-keeper'), DEADLINE_MS);
   });
 
+  it('a stopped one by kill %1 reaches the whole tree', async () => {
+    const terminal = await openShell();
+    terminal.enter(`$RUN --kill-after 300ms -- ${family('wait')}`);
+    const tree = await members(terminal);
+    const corral = readStat(readStat(foreground(terminal) as number)?.ppid as number)?.ppid as number;
+    terminal.type(CTRL_Z);
+    await terminal.shows('Stopped');
+    await terminal.shows(PROMPT);
+    terminal.enter('kill %1');
+    await eventually(() => readStat(corral) === undefined, DEADLINE_MS, 'corral has ended and the shell knows');
+    expect(alive(tree)).toEqual([]);
+    terminal.enter('');
+    await terminal.shows('Exit 143');
+  });
+
   it('the window ends a stopped one', async () => {
     const terminal = await openShell();
     terminal.enter(`$RUN --kill-after 300ms -- ${family('wait')}`);
@@ -418,11 +433,13 @@ describe('the end of', () => {
 
   it('the keeper by SIGKILL ends everything, and the shell has the terminal', async () => {
     const terminal = await openShell();
-    terminal.enter(`$RUN --kill-after 300ms -- ${family('wait')}`);
+    const before = await modes(terminal);
+    terminal.enter(`$RUN --kill-after 300ms -- sh -c 'stty raw -echo; ${family('wait')}'`);
     const tree = await members(terminal);
     process.kill(readStat(foreground(terminal) as number)?.ppid as number, 'SIGKILL');
     await terminal.shows(PROMPT);
     expect(foreground(terminal)).toBe(terminal.pid);
     expect(alive(tree)).toEqual([]);
+    expect(await modes(terminal)).toBe(before);
   });
 });
