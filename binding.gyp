@@ -20,6 +20,7 @@
         "native/sys/process_ref.cc",
         "native/sys/reap.cc",
         "native/sys/spawn.cc",
+        "native/sys/terminal.cc",
         "native/sys/thread.cc",
         "native/sys/users.cc"
       ],

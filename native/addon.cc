@@ -6,10 +6,12 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "convert.h"
 #include "environment.h"
 #include "sys/process_ref.h"
+#include "sys/terminal.h"
 #include "sys/thread.h"
 #include "sys/users.h"
 #include "watch.h"
@@ -179,6 +181,39 @@ Napi::Value lookup_group(const Napi::CallbackInfo &info) {
   return Napi::Number::New(info.Env(), gid);
 }
 
+Napi::Value terminal_group(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::terminal_group(info[0].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value set_terminal_group(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::set_terminal_group(info[0].As<Napi::Number>().Int32Value(),
+                                                               info[1].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value terminal_modes(const Napi::CallbackInfo &info) {
+  struct termios modes = {}; // its padding, too
+  if (sys::terminal_modes(info[0].As<Napi::Number>().Int32Value(), &modes) < 0) return info.Env().Null();
+  return Napi::Buffer<char>::Copy(info.Env(), reinterpret_cast<const char *>(&modes), sizeof modes);
+}
+
+Napi::Value set_terminal_modes(const Napi::CallbackInfo &info) {
+  const auto bytes = info[1].As<Napi::Buffer<char>>();
+  struct termios modes;
+  if (bytes.Length() != sizeof modes) return Napi::Number::New(info.Env(), -EINVAL);
+  memcpy(&modes, bytes.Data(), sizeof modes);
+  return Napi::Number::New(info.Env(), sys::set_terminal_modes(info[0].As<Napi::Number>().Int32Value(), modes));
+}
+
+Napi::Value suspend(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(),
+                           sys::suspend(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Boolean>().Value()));
+}
+
+void leave(const Napi::CallbackInfo &info) {
+  sys::leave(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value(),
+             info[2].As<Napi::Boolean>().Value());
+}
+
 void watchdog_arm(const Napi::CallbackInfo &info) {
   int error = watchdog::arm(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value(),
                             info[2].As<Napi::String>().Utf8Value(), info[3].As<Napi::Number>().Int32Value());
@@ -213,6 +248,12 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("getenv", get_env);
   add("lookupUser", lookup_user);
   add("lookupGroup", lookup_group);
+  add("terminalGroup", terminal_group);
+  add("setTerminalGroup", set_terminal_group);
+  add("terminalModes", terminal_modes);
+  add("setTerminalModes", set_terminal_modes);
+  add("suspend", suspend);
+  add("leave", leave);
   add("watchdogArm", watchdog_arm);
   add("watchdogDisarm", watchdog_disarm);
   return exports;

@@ -297,6 +297,13 @@ napi_value described(napi_env env, Event &event) {
     object.number("flags", event.flags);
     object.number("durationUs", static_cast<double>(event.duration_us));
     break;
+  case Event::Type::kStopped:
+    object.text("type", "stopped");
+    object.number("signal", event.status);
+    break;
+  case Event::Type::kHungUp:
+    object.text("type", "hungUp");
+    break;
   case Event::Type::kLost:
     object.text("type", "lost");
     object.number("status", event.status);
@@ -334,6 +341,7 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
     request.leaf = object.text("leaf");
     if (!sys::is_leaf_name(request.leaf)) return refuse(env, "corral: malformed name of a leaf");
   }
+  request.terminal = static_cast<sys::Terminal>(object.integer("terminal", 0));
   request.file = object.text("file");
   request.cwd = object.text("cwd");
   request.argv = object.text("argv");

@@ -13,7 +13,20 @@
 namespace corral {
 
 struct Event {
-  enum class Type { kStarted, kFailed, kExited, kTerminated, kSurvivors, kEmpty, kLost, kGone, kScanned, kScanFailed };
+  enum class Type {
+    kStarted,
+    kFailed,
+    kExited,
+    kTerminated,
+    kSurvivors,
+    kEmpty,
+    kStopped,
+    kHungUp,
+    kLost,
+    kGone,
+    kScanned,
+    kScanFailed
+  };
 
   Type type;
   uint32_t id;
@@ -26,7 +39,7 @@ struct Event {
   int stage = 0, error = 0;                               // failed, scanFailed (positive errno)
   const char *syscall = "";                               // scanFailed
   bool has_status = false;                                // gone
-  int status = 0;                                         // exited, lost, gone: as wait(2)
+  int status = 0;                                         // exited, lost, gone: as wait(2); stopped: the signal
   uint32_t flags = 0;                                     // exited, empty: enum corral_end
   int64_t elapsed_us = 0;                                 // exited
   uint64_t user_us = 0, system_us = 0, max_rss_bytes = 0; // exited

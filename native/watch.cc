@@ -503,6 +503,17 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     held.environment->post(std::move(event));
     return true;
   }
+  case CORRAL_STOPPED: {
+    if (size != sizeof(corral_stopped)) return false;
+    Event event(Event::Type::kStopped, held.id);
+    event.status = reinterpret_cast<const corral_stopped *>(bytes)->signal;
+    held.environment->post(std::move(event));
+    return true;
+  }
+  case CORRAL_HUNG_UP:
+    if (size != sizeof(corral_header)) return false;
+    held.environment->post(Event(Event::Type::kHungUp, held.id));
+    return true;
   default:
     return false;
   }

@@ -16,6 +16,10 @@ export const CONTAIN_GROUP = 0;
 export const CONTAIN_TREE = 1;
 /** CONTAIN_TREE, in a cgroup of its own if one can be made; `started` says so. */
 export const CONTAIN_CGROUP = 2;
+/** Values of `SpawnRequest.terminal`. */
+export const TERMINAL_NONE = 0;
+export const TERMINAL_BACKGROUND = 1;
+export const TERMINAL_FOREGROUND = 2;
 export const POLICY_STOP = 0;
 export const POLICY_WAIT = 1;
 export const POLICY_LEAVE = 2;
@@ -50,6 +54,11 @@ export interface SpawnRequest {
   containment: number;
   /** CONTAIN_CGROUP: the name of the cgroup. */
   leaf?: string | undefined;
+  /**
+   * Containment `tree`, with our controlling terminal as stdin: the leader stays in our session, in a process group of its own, which
+   * becomes the terminal's foreground group (TERMINAL_FOREGROUND) or not yet (TERMINAL_BACKGROUND). Absent: a session of its own.
+   */
+  terminal?: number;
   file: string;
   /** argv (argv[0] included), each ended by NUL. */
   argv: string;
@@ -135,6 +144,10 @@ export type NativeEvent =
   | { id: number; type: 'survivors'; members: Member[] }
   /** Containment `tree`: no member is left (ECHILD). Last event of the id. */
   | { id: number; type: 'empty'; flags: number; durationUs: number }
+  /** With `terminal`: the leader was stopped (SIGTSTP, SIGTTIN, SIGTTOU or SIGSTOP). */
+  | { id: number; type: 'stopped'; signal: number }
+  /** With `terminal`: it is gone, its other end was closed. */
+  | { id: number; type: 'hungUp' }
   /** The keeper died before it said `empty`: the tree is not held any more. Last event of the id. */
   | { id: number; type: 'lost'; status: number }
   /** A process opened with `open` is dead. `status` as wait(2) where the kernel tells (>= 6.15), else null. */
@@ -257,6 +270,24 @@ export interface NativeAddon {
   /** uid, gid and all groups of a user name from the name service; null = unknown. */
   lookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
   lookupGroup(name: string): number | null;
+
+  /** Foreground process group of the terminal behind `fd`; negative errno: ENOTTY (no terminal, or not our controlling one), EIO (hung up). */
+  terminalGroup(fd: number): number;
+  /** Makes another group of our session the foreground one, also when we are in the background ourselves. 0 or -errno. */
+  setTerminalGroup(fd: number, pgid: number): number;
+  /** Modes of a terminal, to be put back later (termios(3)); null when it has none or hung up. */
+  terminalModes(fd: number): Uint8Array | null;
+  setTerminalModes(fd: number, modes: Uint8Array): number;
+  /**
+   * Stops this process (its whole process group) by a stop signal, whatever listens to it. Returns when it was continued, or at once
+   * where nobody could continue it and the kernel discards the signal (orphaned process group, setpgid(2)). 0 or -errno.
+   */
+  suspend(signal: number, wholeGroup: boolean): number;
+  /**
+   * Ends this process at once: by `signal` (0 = none; `wholeGroup`: the others of the process group get it too), else with `status`.
+   * Nothing runs before it, above all not what Node does to the terminal on its way out.
+   */
+  leave(status: number, signal: number, wholeGroup: boolean): never;
 
   /**
    * Arms a thread that, at the deadline, writes `fallback` to the descriptor and ends the process with `exitCode`,

@@ -3,7 +3,8 @@
  * It is the subreaper of everything its leader starts: whatever loses its parent becomes the keeper's child, so
  * "waitid says ECHILD" means that the tree is empty. With containment `cgroup` the tree is also in a leaf of its own,
  * and has to be gone from there as well. It serves one owner over one socket (protocol.h) and outlives it. No libc, no
- * allocation, one thread; all signals are blocked, SIGCHLD arrives through a descriptor.
+ * allocation, one thread; all signals are blocked, SIGCHLD arrives through a descriptor. So nothing that is typed on a
+ * terminal reaches it either, where it shares one with its leader (CORRAL_SET_GROUP).
  *
  * The flow, top to bottom: start the leader, then wait for something to happen (a death, a packet, a deadline) and
  * let the phase decide:   RUNNING -> ASKING (kill signal, grace) -> FORCING (SIGKILL until ECHILD).
@@ -64,7 +65,8 @@ static struct {
   enum phase phase;
   int32_t pid;
   int signal_fd;
-  uint32_t flags; /* enum corral_end */
+  int terminal_fd; /* the leader's terminal, to see it hang up; -1 = it has none, or none any more */
+  uint32_t flags;  /* enum corral_end */
   int64_t timeout_at;
 
   int32_t leader;
@@ -482,6 +484,31 @@ static void report_survivors(int64_t now) {
   keeper.reported = true;
 }
 
+/* ---- A leader on a terminal ---- */
+
+static bool is_on_terminal(void) {
+  return (keeper.start.settings.flags & CORRAL_SET_GROUP) != 0;
+}
+
+/* A stop is a message to whoever shares the terminal, and that is the owner: only our parent can be the shell's job.
+ * From SIGKILL on nobody has to know. */
+static void report_stop(void) {
+  siginfo_t info = {.si_pid = 0};
+  if (!is_on_terminal() || keeper.leader_ended) return;
+  if (raw_syscall(SYS_waitid, P_PID, keeper.leader, &info, WSTOPPED | WNOHANG | __WALL, NULL) < 0) return;
+  if (info.si_pid == 0 || info.si_code != CLD_STOPPED || keeper.phase == FORCING) return;
+  struct corral_stopped stopped = {.signal = info.si_status};
+  packets_send(CORRAL_STOPPED, &stopped, sizeof stopped, -1);
+}
+
+/* The kernel tells the session's leader and the foreground group, and the owner is neither. */
+static void on_hang_up(void) {
+  struct corral_header hung_up;
+  (void)raw_syscall(SYS_close, keeper.terminal_fd);
+  keeper.terminal_fd = -1;
+  packets_send(CORRAL_HUNG_UP, &hung_up, sizeof hung_up, -1);
+}
+
 /* ---- What happens ---- */
 
 static void on_leader_end(void) {
@@ -585,13 +612,14 @@ static void wait_until(int64_t deadline) {
     if (left > 0) span = (struct timespec){left / 1000000, left % 1000000 * 1000};
   }
   /* A negative descriptor is skipped by poll. */
-  struct pollfd entries[3] = {
+  struct pollfd entries[4] = {
       {keeper.signal_fd, POLLIN, 0},
       {packets_fd(), (short)(POLLIN | POLLRDHUP | (packets_waiting() ? POLLOUT : 0)), 0},
       /* Only when the file has just been read: a change before that would be reported until it is. */
       {keeper.awaits_leaf ? keeper.leaf_events : -1, POLLPRI, 0},
+      {keeper.terminal_fd, 0, 0},
   };
-  if (raw_syscall(SYS_ppoll, entries, 3, deadline == NEVER_US ? NULL : &span, NULL, 0) <= 0) return;
+  if (raw_syscall(SYS_ppoll, entries, 4, deadline == NEVER_US ? NULL : &span, NULL, 0) <= 0) return;
   if (entries[0].revents != 0) {
     /* Emptied before the children are looked at, so that none that ends from here on goes unnoticed. */
     char ignored[256];
@@ -603,6 +631,7 @@ static void wait_until(int64_t deadline) {
     while (packets_receive(&packet)) on_packet(&packet);
   }
   if (entries[1].revents & (POLLHUP | POLLRDHUP | POLLERR)) on_owner_end();
+  if (entries[3].revents & (POLLHUP | POLLERR | POLLNVAL)) on_hang_up();
 }
 
 __attribute__((noreturn)) static void keep(void) {
@@ -610,6 +639,7 @@ __attribute__((noreturn)) static void keep(void) {
     const enum reaped reaped = reap_ended();
     if (reaped == NO_CHILD_LEFT && is_leaf_empty()) finish(0);
     keeper.awaits_leaf = reaped == NO_CHILD_LEFT;
+    report_stop();
     const int64_t now = monotonic_us();
     if (keeper.phase == RUNNING && keeper.leader_ended &&
         (reaped != MORE_TO_REAP || now - keeper.leader_ended_at > BACKLOG_US))
@@ -666,7 +696,8 @@ static void lower_oom_score(void) {
 static bool start_leader(char **argv, char **envp, int leaf_error) {
   static char stack[CORRAL_CHILD_STACK] __attribute__((aligned(16)));
   struct corral_settings *settings = &keeper.start.settings;
-  settings->flags |= CORRAL_SET_SESSION;
+  /* A group of its own at least: signals go to it, and must never come back to us. */
+  if (!is_on_terminal()) settings->flags |= CORRAL_SET_SESSION;
   if (keeper.start.on_owner_exit != CORRAL_POLICY_LEAVE) {
     /* Nobody else would end the leader if the keeper was killed. */
     settings->flags |= CORRAL_SET_DEATHSIG;
@@ -734,9 +765,10 @@ int keeper_main(int argc, char **argv, char **envp) {
   char *const first = argv[0], *const last = end_of_strings(argv, envp);
   if (!start_leader(argv, envp, open_leaf(leaf))) return 1;
 
-  /* From here on the keeper holds nothing of the leader's: no end of a pipe whose closing somebody waits for, no
-   * directory that could be unmounted, no secret. */
-  (void)raw_syscall(SYS_close, 0);
+  /* From here on the keeper holds nothing of the leader's: no end of a pipe whose closing somebody waits for (a
+   * terminal is none), no directory that could be unmounted, no secret. */
+  keeper.terminal_fd = is_on_terminal() ? 0 : -1;
+  if (!is_on_terminal()) (void)raw_syscall(SYS_close, 0);
   (void)raw_syscall(SYS_close, 1);
   (void)raw_syscall(SYS_close, 2);
   (void)raw_syscall(SYS_chdir, "/");

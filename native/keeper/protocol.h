@@ -36,6 +36,9 @@ enum corral_packet {
                         -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
   CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD, and there is nobody in the leaf (or policy `leave`);
                         the keeper exits */
+  /* Only of a leader on the owner's terminal (CORRAL_SET_GROUP): */
+  CORRAL_STOPPED = 71, /* struct corral_stopped: the leader was stopped, by Ctrl-Z or for touching the terminal */
+  CORRAL_HUNG_UP = 72, /* header only: the terminal is gone */
 };
 
 #define CORRAL_LEAF_NAME 64
@@ -126,6 +129,12 @@ struct corral_members {
   uint32_t count;
   uint32_t reserved;
   struct corral_member members[CORRAL_MEMBERS_PER_PACKET]; /* only `count` are sent */
+};
+
+struct corral_stopped {
+  struct corral_header header;
+  int32_t signal; /* SIGTSTP, SIGTTIN, SIGTTOU or SIGSTOP */
+  int32_t reserved;
 };
 
 struct corral_empty {

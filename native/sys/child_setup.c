@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -84,6 +85,13 @@ static int limit_descriptors(const struct corral_settings *settings) {
     if (error < 0) return (int)error;
   }
   return 0;
+}
+
+/* Before exec, so that the program never runs on a terminal that is not its own yet. From the background this is
+ * refused by SIGTTOU, but not to a process that blocks it, and all signals are blocked here. */
+static int take_terminal(int fd) {
+  const int32_t group = (int32_t)raw_syscall(SYS_getpid);
+  return (int)raw_syscall(SYS_ioctl, fd, TIOCSPGRP, &group);
 }
 
 /* With CLONE_VFORK the kernel changes the child only, though the memory is shared (proc(5), fs/proc/base.c). */
@@ -283,6 +291,8 @@ static int run_child(void *argument) {
   if (plan->cgroup_fd > 0 && !plan->cgroup_cloned) plan->cgroup_error = -enter_cgroup(plan->cgroup_fd);
   step(plan, CORRAL_STAGE_CLONE, reset_dispositions());
   if (flags & CORRAL_SET_SESSION) step(plan, CORRAL_STAGE_SESSION, raw_syscall(SYS_setsid));
+  if (flags & CORRAL_SET_GROUP) step(plan, CORRAL_STAGE_SESSION, raw_syscall(SYS_setpgid, 0, 0));
+  if (flags & CORRAL_SET_FOREGROUND) step(plan, CORRAL_STAGE_SESSION, take_terminal(plan->stdio[0]));
   step(plan, CORRAL_STAGE_RLIMIT, set_limits(settings));
   if (flags & CORRAL_SET_OOM) step(plan, CORRAL_STAGE_OOM, set_oom_score(settings));
   if (flags & CORRAL_SET_NICE)

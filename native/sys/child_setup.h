@@ -45,6 +45,8 @@ enum corral_setting {
   CORRAL_SET_OOM = 1u << 7,             /* /proc/self/oom_score_adj */
   CORRAL_SET_DEATHSIG = 1u << 8,        /* PR_SET_PDEATHSIG, armed after the id changes, then the parent is compared */
   CORRAL_SET_OOM_BEST_EFFORT = 1u << 9, /* EACCES/EPERM of the oom write is not a failure */
+  CORRAL_SET_GROUP = 1u << 10, /* setpgid(): own process group, in the session (and on the terminal) of the caller */
+  CORRAL_SET_FOREGROUND = 1u << 11, /* that group becomes the foreground group of the terminal stdio[0], tcsetpgrp(3) */
 };
 
 #define CORRAL_MAX_LIMITS 16

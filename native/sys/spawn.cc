@@ -110,6 +110,8 @@ bool send_start(int control, const SpawnRequest &request, const Leaf &leaf) {
   packet.grace_ms = request.grace_ms;
   packet.timeout_ms = request.timeout_ms;
   packet.settings = request.settings;
+  if (request.terminal != Terminal::kNone) packet.settings.flags |= CORRAL_SET_GROUP;
+  if (request.terminal == Terminal::kForeground) packet.settings.flags |= CORRAL_SET_FOREGROUND;
   (void)leaf.name.copy(packet.leaf, sizeof packet.leaf - 1);
 
   struct iovec part = {&packet, sizeof packet};
@@ -150,11 +152,13 @@ bool start_kept(SpawnRequest &request, corral_child_plan &plan, const Leaf &leaf
   argv.pop_back();
   std::vector<char *> rest = pointers(request.argv, 0);
   argv.insert(argv.end(), rest.begin(), rest.end());
-  corral_settings own_session{};
-  own_session.flags = CORRAL_SET_SESSION;
+  corral_settings own_place{};
+  // A session is inherited, so the keeper has to stay in ours for its leader to be in it; in a group of its own, which
+  // no key of the terminal reaches.
+  own_place.flags = request.terminal != Terminal::kNone ? CORRAL_SET_GROUP : CORRAL_SET_SESSION;
   plan.argv = argv.data() + 1;
   plan.control_fd = theirs.get();
-  plan.settings = &own_session;
+  plan.settings = &own_place;
   do {
     plan.exec_fd = keeper_fd();
     if (plan.exec_fd < 0) {

@@ -15,11 +15,17 @@ namespace corral::sys {
 // kCgroup: kTree, and a leaf of its own if one can be made.
 enum class Containment { kGroup = 0, kTree = 1, kCgroup = 2 };
 
+// Whether the leader shares the caller's session and its controlling terminal, in a process group of its own, and
+// whether that group is the terminal's foreground one from the start. Containment `tree` only; stdio[0] is the
+// terminal.
+enum class Terminal { kNone = 0, kBackground = 1, kForeground = 2 };
+
 constexpr int kStdioPipe = -1;
 constexpr int kStdioIgnore = -2;
 
 struct SpawnRequest {
   Containment containment = Containment::kTree;
+  Terminal terminal = Terminal::kNone;
   std::string file, cwd;
   std::string leaf;                                          // kCgroup: the name it gets
   std::string argv, env;                                     // each element ended by NUL

@@ -2,12 +2,14 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ProcessError } from '../errors.js';
+import type { SpawnedChild } from '../process/child.js';
 import { planSpawn } from '../process/options.js';
 import { spawnPlanned } from '../process/spawn.js';
-import type { Child, Containment, Signal, SpawnOptions } from '../types.js';
+import type { Containment, Signal, SpawnOptions } from '../types.js';
 import { type Act, durationArgument, explain, killAfterArgument, signalArgument, UsageError, warn } from './command.js';
 import { EXIT_OWN_ERROR, signalStatus, statusOf, statusOfExecError } from './exit-code.js';
 import { toJson, toJsonLine } from './format.js';
+import { Job } from './job.js';
 import { userName } from './users.js';
 
 type Limits = NonNullable<SpawnOptions['rlimits']>;
@@ -36,8 +38,9 @@ export function runCommand(act: Act): Command {
   return new Command('run')
     .summary('run a command; when it ends, nothing of it is left')
     .description(
-      'Runs a command in a session of its own and ends its whole tree with it: background jobs, daemons that called setsid, ' +
-        'members that ignore SIGTERM. The same happens at the timeout, at Ctrl-C, and when corral itself is killed.',
+      'Runs a command and ends its whole tree with it: background jobs, daemons that called setsid, members that ignore SIGTERM. ' +
+        'The same happens at the timeout, at Ctrl-C, and when corral itself is killed. In a terminal the command has it as a job of ' +
+        'the shell would, editors and shells included; otherwise, and beside others in a pipeline, it gets a session of its own.',
     )
     .usage('[options] -- command [args...]')
     .argument('<command>', 'program to run')
@@ -89,29 +92,44 @@ async function run(command: string, args: string[], options: RunOptions): Promis
   // Opened before anything is started: a report that can not be written is an error while it costs nothing.
   const report = options.report === undefined ? undefined : openReport(options.report);
   const interrupt = new Interrupt();
+  let job: Job | undefined;
+  let status: number;
   try {
-    const child = await spawnPlanned(planSpawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal }));
-    interrupt.forwardTo(child, options.killAfter);
+    const plan = planSpawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal });
+    // At level `group` nobody but the owner would see the command stop, and only a session of its own can be ended as a whole.
+    job = await Job.open(plan.containment !== 'group', () => interrupt.take('SIGHUP'));
+    const child = await spawnPlanned(job.place(plan));
+    job.started(child);
+    interrupt.forwardTo(child, options);
+    const leaderEnd = child.exited.then((leader) => {
+      job?.ended(leader);
+      return { leader, by: interrupt.by }; // what comes while the rest is being ended did not end the command
+    });
     const { containment, containmentReason } = child;
     if (containmentReason !== null) warn(`run: containment "${containment}" is used: ${containmentReason}`);
-    // What comes while the rest is being ended did not end the command.
-    const [{ leader, by }, end] = await Promise.all([child.exited.then((leader) => ({ leader, by: interrupt.by })), child.empty]);
+    const [{ leader, by }, end] = await Promise.all([leaderEnd, child.empty]);
     // The timeout is that of the whole run: it may have come for those who outlived the command.
     const exit = { ...leader, timedOut: child.timedOut };
     report?.write(toJson(end));
     if (options.json) process.stderr.write(`${toJsonLine({ ...exit, containment, containmentReason, report: end })}\n`);
     if (end.survivors.length > 0 && options.onLeaderExit !== 'leave') {
       warn(`run: not everything could be ended: ${end.survivors.map((one) => `${one.pid} ${one.name} (${one.reason})`).join(', ')}`);
-      return EXIT_OWN_ERROR;
+      status = EXIT_OWN_ERROR;
+    } else {
+      status = statusOf(exit, by);
     }
-    return statusOf(exit, by);
   } catch (error) {
-    if (interrupt.by !== undefined) return signalStatus(interrupt.by);
-    warn(`run: ${explain(error)}`);
-    return error instanceof ProcessError && error.stage === 'exec' ? statusOfExecError(error.code) : EXIT_OWN_ERROR;
+    job?.ended();
+    status = interrupt.by === undefined ? statusOfFailure(error) : signalStatus(interrupt.by);
   } finally {
     report?.discard();
   }
+  return job === undefined ? status : job.leave(status, interrupt.by);
+}
+
+function statusOfFailure(error: unknown): number {
+  warn(`run: ${explain(error)}`);
+  return error instanceof ProcessError && error.stage === 'exec' ? statusOfExecError(error.code) : EXIT_OWN_ERROR;
 }
 
 function spawnOptions(options: RunOptions): SpawnOptions {
@@ -136,7 +154,8 @@ function spawnOptions(options: RunOptions): SpawnOptions {
 
 /**
  * The signals somebody sends to corral mean the command. The first one begins a graceful stop of the whole tree with that very
- * signal; Ctrl-C (or Ctrl-\) once more kills now. A closing terminal sends SIGHUP twice, so no other repetition counts.
+ * signal; Ctrl-C (or Ctrl-\) once more kills now, and so does the first that comes when the command has ended and the rest is being ended
+ * already: on a terminal the one before was the command's own. A closing terminal sends SIGHUP twice, so no other repetition counts.
  */
 class Interrupt {
   /** The first signal that came. */
@@ -147,24 +166,26 @@ class Interrupt {
 
   constructor() {
     // Never removed: one that comes while corral is about to exit must not change its status.
-    for (const signal of FORWARDED) process.on(signal, () => this.#take(signal));
+    for (const signal of FORWARDED) process.on(signal, () => this.take(signal));
     // These two are words for the command and no wish to end it; unheard, the first would start a debugger here.
     for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => this.#pass?.(signal));
   }
 
-  #take(signal: NodeJS.Signals): void {
+  take(signal: NodeJS.Signals): void {
     const again = this.by !== undefined;
     this.by ??= signal;
     if (this.#stop === undefined) this.beforeStart.abort(new Error(`${signal} came before the command was started`));
     else this.#stop(signal, again);
   }
 
-  forwardTo(child: Child, killAfter: number | false): void {
+  forwardTo(child: SpawnedChild, { killAfter, onLeaderExit }: RunOptions): void {
     this.#pass = (signal) => child.kill(signal);
     this.#stop = (signal, again) => {
       const isKey = signal === 'SIGINT' || signal === 'SIGQUIT';
       if (again && !isKey) return;
-      const options = again
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      const now = again || (isKey && hasEnded && (onLeaderExit === 'stop' || child.timedOut));
+      const options = now
         ? { killSignal: 'SIGKILL' as const, forceKillAfterDelay: 0 }
         : { killSignal: signal, forceKillAfterDelay: killAfter };
       // Survivors reach us through child.empty.

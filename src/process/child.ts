@@ -102,6 +102,7 @@ export class SpawnedChild implements Child {
   readonly #termination: Termination;
   readonly #treeId: string;
   readonly #timeoutMs: number;
+  readonly #onTerminal: SpawnPlan['onTerminal'];
   readonly #pipes: Pipes | undefined;
   #resolveExited!: (status: ExitStatus) => void;
   /** Absent once it was called. */
@@ -125,7 +126,9 @@ export class SpawnedChild implements Child {
 
   constructor(plan: SpawnPlan, event: StartedEvent) {
     this.#id = event.id;
-    this.pid = this.pgid = this.sid = event.pid;
+    this.pid = this.pgid = event.pid;
+    this.sid = plan.request.terminal ? self().sid : event.pid;
+    this.#onTerminal = plan.onTerminal;
     this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
     this.leaf = event.leaf;
     this.containmentReason = event.leaf === undefined ? null : leafProblem(event.leaf);
@@ -287,6 +290,12 @@ export class SpawnedChild implements Child {
         this.#keeperIsGone();
         if (event.flags & END_LEFT) this.#leaveOrEnd();
         else this.#finish(this.#keeperReport([], event.flags, event.durationUs / 1000));
+        break;
+      case 'stopped':
+        this.#onTerminal?.stopped(event.signal);
+        break;
+      case 'hungUp':
+        this.#onTerminal?.hungUp();
         break;
       case 'lost':
         this.keeperLost = true;

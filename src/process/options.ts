@@ -46,6 +46,15 @@ export interface SpawnPlan {
   stdoutTarget: Writable | undefined;
   stderrTarget: Writable | undefined;
   labels: Record<string, string>;
+  /** Who hears what happens to a leader that shares our terminal (`request.terminal`). */
+  onTerminal?: TerminalListener;
+}
+
+export interface TerminalListener {
+  /** The leader was stopped by this signal. */
+  stopped(signal: number): void;
+  /** The terminal is gone. */
+  hungUp(): void;
 }
 
 const CONTAINMENTS = ['group', 'tree', 'cgroup'] as const;

@@ -62,6 +62,11 @@ export function self(): Self {
   return { pid: process.pid, pgid: own?.pgid ?? 0, sid: own?.sid ?? 0, ancestors, keepers: new Set(keepers) };
 }
 
+/** The process group of a process, now; undefined when there is none or it is hidden. */
+export function groupOf(pid: number): number | undefined {
+  return readStat(pid)?.pgid;
+}
+
 /**
  * Refuses what must never be a target: 0 and -1 (they mean whole sets of processes to kill(2)), PID 1, ourselves, our ancestors, the
  * leader of our own process group, and the keepers of our own trees.

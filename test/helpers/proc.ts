@@ -11,6 +11,8 @@ export interface ProcStat {
   ppid: number;
   pgid: number;
   sid: number;
+  /** Foreground process group of its controlling terminal; -1 = it has none. */
+  tpgid: number;
   /** Start time in clock ticks since boot; with the pid it names one process for as long as the machine is up. */
   startTicks: bigint;
 }
@@ -32,6 +34,7 @@ export function readStat(pid: number): ProcStat | undefined {
     ppid: Number(fields[1]),
     pgid: Number(fields[2]),
     sid: Number(fields[3]),
+    tpgid: Number(fields[5]),
     startTicks: BigInt(fields[19] ?? 0),
   };
 }

@@ -138,6 +138,11 @@ describe.each(['child-probe', 'child-probe-sanitized'] as const)('%s', (program)
       expect(child).toMatchObject({ pgid: child.pid, sid: child.pid });
     });
 
+    it('own-group: an own group in the session of the parent', () => {
+      const child = report(['own-group=1']);
+      expect(child).toMatchObject({ pgid: child.pid, sid: readStat(process.pid)?.sid });
+    });
+
     it('limits, soft and hard', () => {
       const { limits } = report([`limit=${RLIMIT_CORE}:0:1000`, `limit=${RLIMIT_NOFILE}:50:60`]);
       expect(limits[RLIMIT_CORE]).toEqual(['0', '1000']);

@@ -15,6 +15,7 @@ import { tempDirectory } from '../helpers/temp.js';
 
 const SIGKILL = 9;
 const SIGTERM = 15;
+const SIGSTOP = 19;
 const WAIT = 1;
 const LEAVE = 2;
 const TIMED_OUT = 1;
@@ -254,6 +255,55 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect(owner.all('empty')).toEqual([]);
       process.kill(member?.pid ?? 0, 'SIGKILL');
       expect(await owner.finished()).toMatchObject({ flags: 0, durationUs: 0 });
+    });
+  });
+
+  describe('a leader on a terminal', () => {
+    it('stays in the session of the keeper, in a group of its own', async () => {
+      const owner = run([artist, 'wait'], ['own-group=1']);
+      const { keeper, pid } = await owner.event('started');
+      await owner.ready(1);
+      expect(readStat(pid)).toMatchObject({ ppid: keeper, pgid: pid, sid: keeper });
+      owner.send('stop 15 5000');
+      expect((await owner.event('exited')).status).toBe(SIGTERM);
+      await owner.finished();
+    });
+
+    it('its stops are reported, every one and once', async () => {
+      const owner = run([artist, 'wait'], ['own-group=1']);
+      const { pid } = await owner.event('started');
+      await owner.ready(1);
+      for (const times of [1, 2]) {
+        process.kill(pid, 'SIGSTOP');
+        await owner.until(() => owner.all('stopped').length === times, `stop ${times}`);
+        process.kill(pid, 'SIGCONT');
+      }
+      owner.send('kill');
+      await owner.finished();
+      expect(owner.all('stopped').map(({ signal }) => signal)).toEqual([SIGSTOP, SIGSTOP]);
+    });
+
+    it('nobody is told of the stops of one without', async () => {
+      const owner = run([artist, 'wait']);
+      const { pid } = await owner.event('started');
+      await owner.ready(1);
+      process.kill(pid, 'SIGSTOP');
+      await eventually(() => readStat(pid)?.state === 'T');
+      owner.send('stop 15 5000');
+      await owner.finished();
+      expect(owner.all('stopped')).toEqual([]);
+    });
+
+    it('the end of the terminal is reported, and ends nothing by itself', async () => {
+      const owner = run([artist, 'wait'], ['own-group=1']);
+      const { pid } = await owner.event('started');
+      await owner.ready(1);
+      owner.send('hangup');
+      await owner.event('hungUp');
+      expect(isAlive(pid)).toBe(true);
+      owner.send('stop 15 5000');
+      await owner.finished();
+      expect(owner.all('hungUp')).toHaveLength(1);
     });
   });
 
