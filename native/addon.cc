@@ -9,6 +9,7 @@
 
 #include "convert.h"
 #include "environment.h"
+#include "sys/identity_checks.h"
 #include "sys/process_ref.h"
 #include "sys/thread.h"
 #include "sys/users.h"
@@ -210,6 +211,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("lookupGroup", lookup_group);
   add("watchdogArm", watchdog_arm);
   add("watchdogDisarm", watchdog_disarm);
+#ifdef CORRAL_UNVERIFIED_MARK
+  exports.Set("unverified", CORRAL_UNVERIFIED_MARK);
+#endif
   return exports;
 }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "sys/identity_checks.h"
 #include "sys/kernel.h"
 #include "sys/process_ref.h"
 #include "sys/reap.h"
@@ -76,6 +77,10 @@ void Watch::close(std::shared_ptr<Held> held) {
 int Watch::signal(Held &held, int signal, bool group) {
   int pidfd = held.pidfd.load(std::memory_order_acquire);
   if (pidfd < 0) return -ESRCH;
+  if (!CORRAL_CHECKS_IDENTITY) {
+    int32_t pid = held.pid.load(std::memory_order_relaxed);
+    return ::kill(group ? -pid : pid, signal) < 0 ? -errno : 0;
+  }
   if (!group) return sys::pidfd_signal(pidfd, signal);
   int result = sys::pidfd_signal_group(pidfd, signal);
   if (result != -EINVAL || sys::kernel().pidfd_group_signal) return result;
