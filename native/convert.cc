@@ -265,6 +265,7 @@ napi_value described(napi_env env, Event &event) {
     object.number("status", event.status);
     object.number("flags", event.flags);
     object.number("elapsedUs", static_cast<double>(event.elapsed_us));
+    object.bigint("atTicks", static_cast<uint64_t>(event.at_ticks));
     object.number("userUs", static_cast<double>(event.user_us));
     object.number("systemUs", static_cast<double>(event.system_us));
     object.number("maxRssBytes", static_cast<double>(event.max_rss_bytes));
@@ -289,6 +290,7 @@ napi_value described(napi_env env, Event &event) {
   case Event::Type::kLost:
     object.text("type", "lost");
     object.number("status", event.status);
+    object.bigint("atTicks", static_cast<uint64_t>(event.at_ticks));
     break;
   case Event::Type::kGone:
     object.text("type", "gone");

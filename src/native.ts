@@ -102,14 +102,25 @@ export type NativeEvent =
   | { id: number; type: 'failed'; stage: number; errno: number }
   /** The leader ended and was reaped; `status` as wait(2). */
   /** `elapsedUs`: from the hand-over of the request until the exit was seen, on the monotonic clock of the watch thread. */
-  | { id: number; type: 'exited'; status: number; flags: number; elapsedUs: number; userUs: number; systemUs: number; maxRssBytes: number }
+  /** `atTicks`, also of `lost`: when the leader was not reaped yet, on the clock of start times; 0n = not known. */
+  | {
+      id: number;
+      type: 'exited';
+      status: number;
+      flags: number;
+      elapsedUs: number;
+      atTicks: bigint;
+      userUs: number;
+      systemUs: number;
+      maxRssBytes: number;
+    }
   | { id: number; type: 'terminated'; members: Member[] }
   /** SIGKILL (or, with NEVER, killSignal) did not end these. In batches; an empty one ends the list. */
   | { id: number; type: 'survivors'; members: Member[] }
   /** Containment `tree`: no member is left (ECHILD). Last event of the id. */
   | { id: number; type: 'empty'; flags: number; durationUs: number }
   /** The keeper died before it said `empty`: the tree is not held any more. Last event of the id. */
-  | { id: number; type: 'lost'; status: number }
+  | { id: number; type: 'lost'; status: number; atTicks: bigint }
   /** A process opened with `open` is dead. `status` as wait(2) where the kernel tells (>= 6.15), else null. */
   | { id: number; type: 'gone'; status: number | null }
   | { id: number; type: 'scanned'; table: ScanColumns }

@@ -23,9 +23,9 @@ import {
   SCOPE_PROCESS,
 } from '../native.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
-import { hold } from '../tree/hold.js';
+import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { claimOf, selectMembers } from '../tree/members.js';
+import { type Claim, claimOf, type IsLed, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
 import { terminate } from '../tree/terminate.js';
@@ -102,6 +102,9 @@ export class SpawnedChild implements Child {
   #resolveEmpty: ((report: TerminationReport) => void) | undefined;
   #forgetAbort: (() => void) | undefined;
 
+  /** When the leader's number was last its own, on the clock of start times; 0n: nobody can say. */
+  readonly #leaderGone: Promise<bigint>;
+  #setLeaderGone!: (atTicks: bigint) => void;
   #isRefed = true;
   #isReleased = false;
   #isCanceled = false;
@@ -137,6 +140,10 @@ export class SpawnedChild implements Child {
     });
     this.empty = new Promise((resolve) => {
       this.#resolveEmpty = resolve;
+    });
+
+    this.#leaderGone = new Promise((resolve) => {
+      this.#setLeaderGone = resolve;
     });
 
     this.#pipes = event.hasPipes ? new Pipes(event, plan) : undefined;
@@ -218,14 +225,23 @@ export class SpawnedChild implements Child {
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
    * also descendants, other groups and sessions led by members, and whoever carries the mark.
    */
-  #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
-    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId });
+  #looks(fields: readonly ProcessField[] = ['name', 'state']): (isLed?: IsLed) => Promise<ProcessInfo[]> {
+    let claim: Claim | undefined;
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, 'env' as const] };
-    return async () => {
-      const seen = selectMembers(await scan(options), claim, self());
+    return async (isLed) => {
+      const table = await scan(options);
+      // Not held: it was reaped, and the news says when, though it may still be on its way.
+      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
+      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId });
+      const seen = selectMembers(table, claim, self(), (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true);
       claim = seen.claim;
       return seen.members;
     };
+  }
+
+  /** The leader is not reaped, or somebody is left in its group: nobody else has its number, as process, group or session. */
+  #holdsNumber(): boolean {
+    return !this.#isReleased && [SCOPE_PROCESS, SCOPE_GROUP].some((scope) => isAnybody(native().signal(this.#id, 0, scope)));
   }
 
   /** Whether waiting for this child (and its output) keeps the program alive. It does by default, until `empty`. */
@@ -274,7 +290,10 @@ export class SpawnedChild implements Child {
         break;
       case 'lost':
         this.keeperLost = true;
-        this.#keeperIsGone();
+        this.#setLeaderGone(event.atTicks);
+        // The leader's pidfd is kept until all are gone: it tells its group from another of the same number.
+        this.#isKept = false;
+        releaseKeeper(this.#keeperPid);
         if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
         else this.#endByScan(this.#ending?.termination ?? this.#termination);
         break;
@@ -297,6 +316,7 @@ export class SpawnedChild implements Child {
     const { exitCode, signal } = endOf(event.status);
     if (event.flags & END_TIMED_OUT) this.timedOut = true;
     const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && this.#ending?.isForcing === true);
+    this.#setLeaderGone(event.atTicks);
     this.#setExit({
       exitCode,
       signal,

@@ -344,7 +344,7 @@ async function inside(directory) {
   const staleChild = (containment) => async (count) => {
     const children = await Promise.all(Array.from({ length: count }, () => start('exec sleep 300', { containment })));
     for (const { pid } of children) process.kill(pid, 'SIGKILL');
-    recycler.give(children.map(({ pid }) => pid), pick(['g', 's', 'd'], turn++));
+    recycler.give(children.map(({ pid }) => pid), pick(['wg', 'ws', 'wd'], turn++));
     for (const child of children) calls(child);
     await Promise.all(children.map((child) => child.stop({ forceKillAfterDelay: 0 })));
     for (const child of children) calls(child);
@@ -359,7 +359,7 @@ async function inside(directory) {
     // The leader's group is empty once its sleep is gone as well; whom the session outside it keeps alive is the second shell.
     const stops = children.map((child) => child.stop({ forceKillAfterDelay: 60 }));
     for (const child of children) child.killGroup('SIGKILL');
-    recycler.give(children.map(({ pid }) => pid), pick(['g', 's', 'd'], turn++));
+    recycler.give(children.map(({ pid }) => pid), pick(['wg', 'ws', 'wd'], turn++));
     sleepMs(120);
     for (const child of children) calls(child);
     await Promise.all(stops);
@@ -379,10 +379,10 @@ async function inside(directory) {
   const stage = (make, names) => Object.entries(STAGES).filter(([, gate]) => names.includes(gate)).map(([name, gate]) => [name, make(gate)]);
   /** [name, how many at once, share of the recycles, what] */
   const scenarios = [
-    ['signal to a process that was attached', 40, 24, attached],
-    ['signal to a group that was held', 40, 24, heldGroup],
-    ['attach to an identity', 40, 20, attachAfter],
-    ['killTree of an identity', 40, 20, killTreeAfter],
+    ['signal to a process that was attached', 24, 24, attached],
+    ['signal to a group that was held', 24, 24, heldGroup],
+    ['attach to an identity', 24, 20, attachAfter],
+    ['killTree of an identity', 24, 20, killTreeAfter],
     ...stage(treeAt, Object.values(STAGES)).map(([name, run]) => [`killTree, recycled ${name}`, 10, 0.8, run]),
     ...stage(listedAt, ['hold', `${SIGTERM}#1`, `${SIGKILL}#1`]).map(([name, run]) => [`sweep's list, recycled ${name}`, 20, 1, run]),
     ["sweep's list, recycled while it is judged again", 20, 1, listedAt('recheck')],

@@ -108,6 +108,7 @@ class Machine {
       return {
         startTicks,
         signal: (signal) => (open ? this.signal(pid - BASE, signal) : -9999),
+        leadsGroup: () => false,
         close: () => {
           if (open) this.open--;
           open = false;
