@@ -12,6 +12,7 @@
         "native/sys/child_setup.c",
         "native/sys/keeper_image.cc",
         "native/sys/kernel.cc",
+        "native/sys/orphans.cc",
         "native/sys/proc_parse.cc",
         "native/sys/proc_scan.cc",
         "native/sys/process_ref.cc",

@@ -10,6 +10,7 @@
 #include "convert.h"
 #include "environment.h"
 #include "sys/identity_checks.h"
+#include "sys/orphans.h"
 #include "sys/process_ref.h"
 #include "sys/thread.h"
 #include "sys/users.h"
@@ -159,6 +160,21 @@ Napi::Value kernel(const Napi::CallbackInfo &info) {
   return {info.Env(), convert::kernel_report(info.Env(), sys::kernel())};
 }
 
+Napi::Value ended_children(const Napi::CallbackInfo &info) {
+  std::vector<corral_member> children;
+  int error = sys::ended_children(&children);
+  if (error < 0) return Napi::Number::New(info.Env(), error);
+  return {info.Env(), convert::members(info.Env(), children)};
+}
+
+Napi::Value reap_adopted(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::reap_adopted(info[0].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value set_subreaper(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::set_subreaper(info[0].As<Napi::Boolean>().Value()));
+}
+
 Napi::Value get_env(const Napi::CallbackInfo &info) {
   const char *value = getenv(info[0].As<Napi::String>().Utf8Value().c_str());
   return value == nullptr ? info.Env().Null() : Napi::Value(Napi::String::New(info.Env(), value));
@@ -206,6 +222,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("scan", scan);
   add("startTicks", start_ticks);
   add("kernel", kernel);
+  add("endedChildren", ended_children);
+  add("reapAdopted", reap_adopted);
+  add("setSubreaper", set_subreaper);
   add("getenv", get_env);
   add("lookupUser", lookup_user);
   add("lookupGroup", lookup_group);

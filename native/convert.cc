@@ -273,14 +273,7 @@ napi_value described(napi_env env, Event &event) {
   case Event::Type::kTerminated:
   case Event::Type::kSurvivors:
     object.text("type", event.type == Event::Type::kTerminated ? "terminated" : "survivors");
-    object.set("members", array_of(env, event.members, [env](const corral_member &member) {
-                 Writer row(env);
-                 row.number("pid", member.pid);
-                 row.bigint("startTicks", member.start_ticks);
-                 row.text("name", member.name, strnlen(member.name, sizeof member.name));
-                 row.number("detail", member.detail);
-                 return row.done();
-               }));
+    object.set("members", members(env, event.members));
     break;
   case Event::Type::kEmpty:
     object.text("type", "empty");
@@ -374,6 +367,17 @@ napi_value events(napi_env env, std::vector<Event> &events) {
   bool is_pending = true;
   if (array == nullptr || napi_is_exception_pending(env, &is_pending) != napi_ok || is_pending) return nullptr;
   return array;
+}
+
+napi_value members(napi_env env, const std::vector<corral_member> &members) {
+  return array_of(env, members, [env](const corral_member &member) {
+    Writer row(env);
+    row.number("pid", member.pid);
+    row.bigint("startTicks", member.start_ticks);
+    row.text("name", member.name, strnlen(member.name, sizeof member.name));
+    row.number("detail", member.detail);
+    return row.done();
+  });
 }
 
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {

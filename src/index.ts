@@ -5,6 +5,7 @@ export { classify } from './orphans/classify.js';
 export { sweep } from './orphans/sweep.js';
 export { type ManagerEvents, ProcessManager, type StatusChange } from './process/manager.js';
 export { RunError, type RunLinesResult, type RunOptions, run } from './process/run.js';
+export { reapOrphans } from './process/reap-orphans.js';
 export { spawn } from './process/spawn.js';
 export { attach } from './tree/attach.js';
 export { killTree } from './tree/kill-tree.js';

@@ -231,6 +231,16 @@ export interface NativeAddon {
   /** Start time of a pid in ticks, now; -ESRCH when there is none. */
   startTicks(pid: number): bigint | number;
 
+  /**
+   * Children of the first thread (adopted ones, and what it has forked itself) that have ended and are not reaped; `detail` is the
+   * status as wait(2). Only on that thread: -EPERM elsewhere; -EINVAL before Linux 4.7.
+   */
+  endedChildren(): Member[] | number;
+  /** Reaps one of them. 0, or -ECHILD when somebody else has. */
+  reapAdopted(pid: number): number;
+  /** prctl(2) PR_SET_CHILD_SUBREAPER. What it was before (0, 1), or -errno. */
+  setSubreaper(on: boolean): number;
+
   /** Capability probe; use `kernel()` below, which keeps the answer. */
   kernel(): KernelReport;
   /** A variable as `environ` has it; null = unset. Tells whether this environment's process.env writes through to `environ`. */
