@@ -352,14 +352,28 @@ async function inside(directory) {
 
   const sleepMs = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
+  const STAYS = 'trap "" TERM; while :; do sleep 300; done';
+
+  /** The sleep of the shell in the session of its own, once there is one. */
+  async function outermost(child) {
+    for (;;) {
+      const found = (await child.members()).find(({ name, sid }) => name === 'sleep' && sid !== child.sid);
+      if (found !== undefined) return found.pid;
+      await delay(5);
+    }
+  }
+
   /** The ladder goes on without JavaScript: its signals are sent when the number is another's. */
   const ladderOf = (containment) => async (count) => {
-    const script = containment === 'tree' ? "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 300; done' & while :; do sleep 300; done" : "trap '' TERM; exec sleep 300";
+    const script = containment === 'tree' ? `setsid sh -c '${STAYS}' & ${STAYS}` : "trap '' TERM; exec sleep 300";
     const children = await Promise.all(Array.from({ length: count }, () => start(script, { containment, onLeaderExit: 'wait' })));
-    // The leader's group is empty once its sleep is gone as well; whom the session outside it keeps alive is the second shell.
+    // A tree is kept alive by the second shell, outside the leader's group. Its sleep is a member that no longer is when its number is used again.
+    const members = containment === 'tree' ? await Promise.all(children.map(outermost)) : [];
     const stops = children.map((child) => child.stop({ forceKillAfterDelay: 60 }));
     for (const child of children) child.killGroup('SIGKILL');
-    recycler.give(children.map(({ pid }) => pid), pick(['wg', 'ws', 'wd'], turn++));
+    for (const pid of members) process.kill(pid, 'SIGKILL');
+    const flags = pick(['wg', 'ws', 'wd'], turn++);
+    recycler.give([...children.map(({ pid }) => pid), ...members], flags);
     sleepMs(120);
     for (const child of children) calls(child);
     await Promise.all(stops);
@@ -390,7 +404,7 @@ async function inside(directory) {
     ['child (group) that was reaped', 10, 0.5, staleChild('group')],
     ['child (tree) that was reaped', 10, 0.5, staleChild('tree')],
     ['stop of a group, recycled before SIGKILL is due', 10, 0.5, ladderOf('group')],
-    ['stop of a tree, recycled before SIGKILL is due', 10, 0.5, ladderOf('tree')],
+    ['stop of a tree, recycled before SIGKILL is due', 6, 0.5, ladderOf('tree')],
     ['tree that lost its keeper', 10, 0.5, keeperLost],
   ].filter(([name]) => options.only === undefined || name.includes(options.only));
 
