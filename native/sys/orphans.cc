@@ -48,7 +48,8 @@ int list_children(std::vector<int32_t> *ret_pids) {
   if (fd) {
     std::string text;
     char buffer[4096];
-    for (ssize_t size; (size = read(fd.get(), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(size));
+    for (ssize_t size; (size = read(fd.get(), buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<size_t>(size));
     char *end = nullptr;
     for (const char *at = text.c_str(); long pid = strtol(at, &end, 10); at = end) {
       ret_pids->push_back(static_cast<int32_t>(pid));

@@ -2,8 +2,8 @@
 //
 // The kernel keeps the children of each thread apart. What a thread has forked is its own; what is adopted goes to the
 // first thread, and so does what a thread leaves when it ends. So on the first thread, with __WNOTHREAD, one sees the
-// adopted and what that thread has forked itself, and never a child of another thread: a worker, libuv's pool, the watch
-// thread. Telling the adopted from the first thread's own is the caller's (src/process/reap-orphans.ts).
+// adopted and what that thread has forked itself, and never a child of another thread: a worker, libuv's pool, the
+// watch thread. Telling the adopted from the first thread's own is the caller's (src/process/reap-orphans.ts).
 #pragma once
 
 #include <cstdint>

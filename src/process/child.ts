@@ -233,7 +233,12 @@ export class SpawnedChild implements Child {
       // Not held: it was reaped, and the news says when, though it may still be on its way.
       const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
       claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId });
-      const seen = selectMembers(table, claim, self(), (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true);
+      const seen = selectMembers(
+        table,
+        claim,
+        self(),
+        (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
+      );
       claim = seen.claim;
       return seen.members;
     };

@@ -95,7 +95,10 @@ export function reapOrphans(options: ReapOrphansOptions = {}): OrphanReaper {
   if (typeof keep !== 'function') throw invalidArgument('keep', 'a function', keep);
   if (typeof onReap !== 'function') throw invalidArgument('onReap', 'a function', onReap);
   if (!isMainThread || 'bun' in process.versions || 'deno' in process.versions) {
-    throw new ProcessError('ERR_UNSUPPORTED_PLATFORM', "reapOrphans works on Node's main thread: only there own children are told from adopted ones");
+    throw new ProcessError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      "reapOrphans works on Node's main thread: only there own children are told from adopted ones",
+    );
   }
   if (current !== undefined) throw new ProcessError('ERR_ALREADY_RUNNING', 'reapOrphans: this program reaps its orphans already');
   const probe = native().endedChildren();

@@ -66,7 +66,9 @@ export interface ClaimOptions {
 
 export function claimOf(root: Key, { leader = false, heldAt, mark }: ClaimOptions = {}): Claim {
   const own = new Map([[root.pid, root.startTicks]]);
-  const led: Claim['groups'] = new Map(leader ? [[root.pid, { since: root.startTicks, heldAt: heldAt ?? root.startTicks, isProven: false }]] : []);
+  const led: Claim['groups'] = new Map(
+    leader ? [[root.pid, { since: root.startTicks, heldAt: heldAt ?? root.startTicks, isProven: false }]] : [],
+  );
   return { known: own, groups: led, sessions: led, ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks } }) };
 }
 

@@ -12,8 +12,8 @@ import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport }
 import { type Held, type Hold, hold, keepAlive } from './hold.js';
 import { refuse, type Self, self } from './identity.js';
 import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
-import { checkDelay, terminationSettings } from './options.js';
 import type { IsLed } from './members.js';
+import { checkDelay, terminationSettings } from './options.js';
 import { PROCESS_FIELDS } from './row.js';
 import { scan } from './scan.js';
 import type { ProcessTable } from './table.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ProcessError } from '../../src/errors.js';
+import type { ProcessError } from '../../src/errors.js';
 import { native } from '../../src/native.js';
 import { reapOrphans } from '../../src/process/reap-orphans.js';
 import type { ReapedOrphan } from '../../src/types.js';
@@ -35,9 +35,13 @@ describe(`${ORPHANS} orphans beside ${CHILDREN} children that run at the same ti
   it('as PID 1', { timeout: DEADLINE_MS + 20_000 }, async () => {
     const user = process.getuid?.() === 0 ? [] : ['--user', '--map-current-user'];
     const command = ['unshare', ...user, '--pid', '--fork', '--mount-proc', '--kill-child', '--'];
-    const program = spawn(command[0] as string, [...command.slice(1), ...fixtureCommand('reap-orphans.mjs', [String(CHILDREN), String(ORPHANS)])], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const program = spawn(
+      command[0] as string,
+      [...command.slice(1), ...fixtureCommand('reap-orphans.mjs', [String(CHILDREN), String(ORPHANS)])],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     onTestFinished(() => void program.kill('SIGKILL'));
     expect(JSON.parse(await lineOf(program))).toEqual({ ...expected, pid: 1 });
     expect(await exitOf(program)).toBe(0);
@@ -80,7 +84,9 @@ it('tells of each who it was and how it ended; keep() leaves it alone; stop() en
     left.end();
     taken.end();
     await eventually(() => reaper.reaped === 1);
-    expect(reaped).toEqual([{ pid: taken.pid, startTicks, bootId: native().kernel().bootId, name: 'sleep', exitCode: null, signal: 'SIGTERM' }]);
+    expect(reaped).toEqual([
+      { pid: taken.pid, startTicks, bootId: native().kernel().bootId, name: 'sleep', exitCode: null, signal: 'SIGTERM' },
+    ]);
     await eventually(() => isZombie(left.pid));
     kept.clear();
     await eventually(() => reaper.reaped === 2 && readStat(left.pid) === undefined);

@@ -4,7 +4,8 @@
  *
  * Runs in a pid namespace of its own with pid_max 400. "Recycled" is counted only what happened for certain: the number of a process that
  * corral has a handle, an identity or a row of was given to a bystander (clone3 with set_tid) and corral then acted. Numbers that the
- * storm made go round are counted apart. Ends with one line of JSON; exit status 1 when a bystander was hit, or something else was wrong.
+ * storm made go round are counted apart. Ends with one line of JSON; exit status 1 when a bystander was hit, or something else was wrong,
+ * 69 where numbers can not be chosen.
  * With --unverified the addon that signals by number is used (scripts/build.mjs unverified): that run has to hit.
  */
 import { execFileSync, spawn as nodeSpawn } from 'node:child_process';
@@ -24,9 +25,9 @@ const { values: options } = parseArgs({
     inside: { type: 'string' },
   },
 });
-const here = fileURLToPath(import.meta.url);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const PID_MAX = 400;
+const NOT_POSSIBLE = 69;
 
 // ---- Outside: the namespace --------------------------------------------------------------------------------------------
 
@@ -99,6 +100,12 @@ class Recycler {
     }
   }
 
+  canChoose() {
+    const errno = Number(this.ask('P')[0]);
+    this.check();
+    return errno;
+  }
+
   targets(count, flags = '-') {
     return this.ask(`T ${count} ${flags}`).map(Number);
   }
@@ -159,6 +166,15 @@ async function inside(directory) {
 
   if ((native().unverified !== undefined) !== (options.unverified === true)) throw new Error('this is not the addon that was asked for');
   const recycler = new Recycler(directory);
+  const errno = recycler.canChoose();
+  if (errno !== 0) {
+    process.stderr.write(
+      `numbers can not be chosen here: clone3(2) with set_tid fails with errno ${errno} (Linux 5.5, CAP_CHECKPOINT_RESTORE)\n`,
+    );
+    recycler.close();
+    process.exitCode = NOT_POSSIBLE;
+    return;
+  }
   const wrong = [];
   /** What is returned is asserted where identities are checked; without, only who is hit counts. */
   const check = (condition, what) => {
@@ -344,7 +360,10 @@ async function inside(directory) {
   const staleChild = (containment) => async (count) => {
     const children = await Promise.all(Array.from({ length: count }, () => start('exec sleep 300', { containment })));
     for (const { pid } of children) process.kill(pid, 'SIGKILL');
-    recycler.give(children.map(({ pid }) => pid), pick(['wg', 'ws', 'wd'], turn++));
+    recycler.give(
+      children.map(({ pid }) => pid),
+      pick(['wg', 'ws', 'wd'], turn++),
+    );
     for (const child of children) calls(child);
     await Promise.all(children.map((child) => child.stop({ forceKillAfterDelay: 0 })));
     for (const child of children) calls(child);
@@ -385,12 +404,18 @@ async function inside(directory) {
     const children = await Promise.all(Array.from({ length: count }, () => start('exec sleep 300', { containment: 'tree' })));
     const parents = children.map(({ pid }) => Number(readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[3]));
     for (const pid of parents) process.kill(pid, 'SIGKILL');
-    recycler.give(children.map(({ pid }) => pid), pick(['wg', 'ws', 'wd'], turn++));
+    recycler.give(
+      children.map(({ pid }) => pid),
+      pick(['wg', 'ws', 'wd'], turn++),
+    );
     await Promise.all(children.map((child) => child.stop({ forceKillAfterDelay: 5 })));
     for (const child of children) calls(child);
   }
 
-  const stage = (make, names) => Object.entries(STAGES).filter(([, gate]) => names.includes(gate)).map(([name, gate]) => [name, make(gate)]);
+  const stage = (make, names) =>
+    Object.entries(STAGES)
+      .filter(([, gate]) => names.includes(gate))
+      .map(([name, gate]) => [name, make(gate)]);
   /** [name, how many at once, share of the recycles, what] */
   const scenarios = [
     ['signal to a process that was attached', 24, 24, attached],
@@ -449,7 +474,9 @@ async function inside(directory) {
       },
       async () => {
         // Whoever it is: held by its pidfd for a moment, and signalled when it has ended long since.
-        const rowsNow = [...(await scan({ fields: ['ppid'] }))].filter(({ ppid, pid }) => ppid > 2 && ppid !== process.pid && pid !== process.pid);
+        const rowsNow = [...(await scan({ fields: ['ppid'] }))].filter(
+          ({ ppid, pid }) => ppid > 2 && ppid !== process.pid && pid !== process.pid,
+        );
         const handles = [];
         for (const row of rowsNow.slice(-8)) handles.push(await attach(row).catch(() => undefined));
         await Promise.all(handles.map((handle) => handle && Promise.race([handle.exited, delay(100)])));
@@ -476,7 +503,9 @@ async function inside(directory) {
     }
     const { forks, reissued, hits, list } = recycler.endStorm();
     Object.assign(storm, { forks, reissued, hits });
-    process.stdout.write(`${reissued} of ${forks} numbers of a storm given out again during ${storm.operations} operations, ${hits} hit ${list.join(' ')}\n`);
+    process.stdout.write(
+      `${reissued} of ${forks} numbers of a storm given out again during ${storm.operations} operations, ${hits} hit ${list.join(' ')}\n`,
+    );
   }
   recycler.close();
 

@@ -15,7 +15,11 @@ describe('a zombie', () => {
   it('is never taken at the first look, however little patience is asked for', () => {
     expect(first).toMatchObject({ adopted: [], needsSignal: true, dueMs: 1100 });
     expect(waitingPids(first.waiting)).toEqual([7]);
-    expect(judge([child(7)], nobody, { nowMs: 1000, signals: 5, graceMs: 0 })).toMatchObject({ adopted: [], needsSignal: true, dueMs: undefined });
+    expect(judge([child(7)], nobody, { nowMs: 1000, signals: 5, graceMs: 0 })).toMatchObject({
+      adopted: [],
+      needsSignal: true,
+      dueMs: undefined,
+    });
   });
 
   it.each([

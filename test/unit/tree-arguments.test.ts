@@ -50,7 +50,8 @@ describe('refuse', () => {
 
 describe('what is no process of its own', () => {
   const stat = (flags: number) => `7 (a) (\n) S 2 0 0 0 -1 ${flags} 0`;
-  const status = (tgid: number, pid: number) => `Name:\tx\\nTgid:\t1\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t${tgid}\nNgid:\t0\nPid:\t${pid}\nPPid:\t1\n`;
+  const status = (tgid: number, pid: number) =>
+    `Name:\tx\\nTgid:\t1\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t${tgid}\nNgid:\t0\nPid:\t${pid}\nPPid:\t1\n`;
 
   it.each([
     ['a process', stat(0x400000), status(7, 7), undefined],
@@ -63,8 +64,12 @@ describe('what is no process of its own', () => {
   });
 
   it('the real threads of this program', () => {
-    const other = readdirSync('/proc/self/task').map(Number).find((tid) => tid !== process.pid);
-    expect(() => refuseTarget(other, 'PID')).toThrow(error('ERR_REFUSED_TARGET', new RegExp(`^PID: ${other} is refused: it is a thread of process ${process.pid}$`)));
+    const other = readdirSync('/proc/self/task')
+      .map(Number)
+      .find((tid) => tid !== process.pid);
+    expect(() => refuseTarget(other, 'PID')).toThrow(
+      error('ERR_REFUSED_TARGET', new RegExp(`^PID: ${other} is refused: it is a thread of process ${process.pid}$`)),
+    );
     expect(() => refuseTarget(4_194_304, 'PID')).not.toThrow();
   });
 });
