@@ -70,10 +70,14 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
     char path[32];
     (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
     struct statx owner; // stat(2) would need glibc 2.33
-    if (geteuid() != 0 && (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || owner.stx_uid != geteuid()))
-      return -ENODATA;
-    *ret_status = row.exit_code;
-    return 0;
+    const bool is_root = geteuid() == 0;
+    const bool is_there = is_root || statx(AT_FDCWD, path, 0, STATX_UID, &owner) == 0;
+    if (is_there) {
+      if (!is_root && owner.stx_uid != geteuid()) return -ENODATA;
+      *ret_status = row.exit_code;
+      return 0;
+    }
+    error = -ESRCH; // reaped since
   }
   // Not there any more, or another's number: it is being reaped at this moment. The kernel tells once that is done, and
   // then hangs the descriptor up. Any other error (no descriptor free) says nothing of the kind.
