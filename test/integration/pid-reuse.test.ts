@@ -48,8 +48,10 @@ describe('numbers that are used again', () => {
     if (!existsSync(unverifiedAddon)) throw new Error(`${unverifiedAddon} is missing: run "node scripts/build.mjs unverified" first`);
     const { text, result } = await torture(context, '--recycles', '300', '--storm-seconds', '0', '--unverified');
     expect(result.hits, text).toBeGreaterThan(100);
-    // In these JavaScript knows better before the addon is asked.
-    expect(result.missed.length, text).toBeLessThan(8);
+    // In others JavaScript knows better before the addon is asked, or the number is nobody's at the moment.
+    for (const name of ['signal to a process that was attached', 'signal to a group that was held', 'attach to an identity']) {
+      expect(result.missed, text).not.toContain(name);
+    }
   });
 });
 

@@ -281,9 +281,9 @@ async function inside(directory) {
   };
 
   const treeAt = (stage) => async (count) => {
-    const flags = pick(['w', 'wg', 'ws', 'wd'], turn++);
     await Promise.all(
       recycler.targets(count, 'gi').map(async (pid) => {
+        const flags = pick(['w', 'wg', 'ws', 'wd'], turn++);
         let grace;
         const system = gated(stage, () => {
           clearTimeout(grace);
