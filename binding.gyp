@@ -37,6 +37,7 @@
           "inputs": [
             "scripts/embed-keeper.mjs",
             "native/sys/child_setup.h",
+            "native/sys/identity_checks.h",
             "native/sys/child_setup.c",
             "native/sys/raw_syscall.h",
             "<!@(ls native/keeper/*)"

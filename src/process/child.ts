@@ -15,6 +15,7 @@ import {
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
+  kernel,
   type Member,
   type NativeEvent,
   NEVER,
@@ -183,6 +184,8 @@ export class SpawnedChild implements Child {
   #signal(signal: Signal, scope: number): boolean {
     const number = signalNumberOrProbe(signal, 'signal');
     if (this.#isReleased || (scope === SCOPE_PROCESS && this.#hasExited)) return false;
+    // By number, before Linux 6.9: nobody keeps that from being used again when the keeper is gone.
+    if (scope === SCOPE_GROUP && this.keeperLost && !kernel().pidfdGroupSignal) return false;
     const result = native().signal(this.#id, number, scope);
     if (result === 0) return true;
     if (result === ESRCH) return false;
