@@ -9,6 +9,9 @@
         "native/glibc_compat.cc",
         "native/watch.cc",
         "native/watchdog.cc",
+        "native/sys/cgroup.cc",
+        "native/sys/cgroup_leaf.c",
+        "native/sys/cgroup_parse.cc",
         "native/sys/child_setup.c",
         "native/sys/keeper_image.cc",
         "native/sys/kernel.cc",
@@ -36,6 +39,8 @@
           "action_name": "embed_keeper",
           "inputs": [
             "scripts/embed-keeper.mjs",
+            "native/sys/cgroup_leaf.h",
+            "native/sys/cgroup_leaf.c",
             "native/sys/child_setup.h",
             "native/sys/identity_checks.h",
             "native/sys/child_setup.c",

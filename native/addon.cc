@@ -51,7 +51,7 @@ void spawn(const Napi::CallbackInfo &info) {
   uint32_t id = 0;
   sys::SpawnRequest request;
   if (!convert::spawn_request(info.Env(), info[0], &id, &request)) return;
-  auto kind = request.containment == sys::Containment::kTree ? Held::Kind::kTree : Held::Kind::kGroup;
+  auto kind = request.containment == sys::Containment::kGroup ? Held::Kind::kGroup : Held::Kind::kTree;
   auto held = std::shared_ptr<Held>(new Held(kind, id, self.shared_from_this()));
   held->request = std::move(request);
   self.held[id] = held;
@@ -113,6 +113,10 @@ void close(const Napi::CallbackInfo &info) {
   if (held == nullptr) return;
   environment(info).held.erase(held->id);
   Watch::instance().close(std::move(held));
+}
+
+void remove_leaf(const Napi::CallbackInfo &info) {
+  Watch::instance().remove_leaf(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
 }
 
 // A scan has a thread of its own: the pool of the event loop may be busy for long, and a read of /proc may hang.
@@ -219,6 +223,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("pipes", pipes);
   add("signal", signal);
   add("close", close);
+  add("removeLeaf", remove_leaf);
   add("scan", scan);
   add("startTicks", start_ticks);
   add("kernel", kernel);

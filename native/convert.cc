@@ -244,6 +244,15 @@ napi_value scan_columns(napi_env env, const sys::ScanTable &table) {
   return columns.done();
 }
 
+napi_value leaf_report(napi_env env, const Event &event) {
+  Writer report(env);
+  report.number("flags", event.leaf);
+  report.number("stage", static_cast<int>(event.leaf_failure.stage));
+  report.number("errno", -event.leaf_failure.error);
+  report.text("directory", event.leaf_failure.directory.c_str());
+  return report.done();
+}
+
 napi_value described(napi_env env, Event &event) {
   Writer object(env);
   object.number("id", event.id);
@@ -254,11 +263,13 @@ napi_value described(napi_env env, Event &event) {
     object.bigint("startTicks", event.start_ticks);
     object.number("keeperPid", event.keeper_pid);
     object.flag("hasPipes", event.has_pipes);
+    if (event.wants_leaf) object.set("leaf", leaf_report(env, event));
     break;
   case Event::Type::kFailed:
     object.text("type", "failed");
     object.number("stage", event.stage);
     object.number("errno", -event.error);
+    if (event.wants_leaf) object.set("leaf", leaf_report(env, event));
     break;
   case Event::Type::kExited:
     object.text("type", "exited");
@@ -313,7 +324,11 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
   const Reader object(env, value);
   sys::SpawnRequest &request = *ret_request;
   *ret_id = static_cast<uint32_t>(object.number("id", 0));
-  request.containment = object.integer("containment", 1) == 0 ? sys::Containment::kGroup : sys::Containment::kTree;
+  request.containment = static_cast<sys::Containment>(object.integer("containment", 1));
+  if (request.containment == sys::Containment::kCgroup) {
+    request.leaf = object.text("leaf");
+    if (!sys::is_leaf_name(request.leaf)) return refuse(env, "corral: malformed name of a leaf");
+  }
   request.file = object.text("file");
   request.cwd = object.text("cwd");
   request.argv = object.text("argv");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "keeper/protocol.h"
+#include "sys/cgroup.h"
 #include "sys/proc_scan.h"
 
 namespace corral {
@@ -19,6 +20,9 @@ struct Event {
   int32_t pid = 0, keeper_pid = 0;                        // started
   uint64_t start_ticks = 0;                               // started
   bool has_pipes = false;                                 // started: they wait in the Held
+  bool wants_leaf = false;                                // started, failed: level cgroup
+  uint32_t leaf = 0;                                      // started: enum corral_leaf
+  sys::LeafFailure leaf_failure;                          // the same: where it is, or why there is none
   int stage = 0, error = 0;                               // failed, scanFailed (positive errno)
   const char *syscall = "";                               // scanFailed
   bool has_status = false;                                // gone

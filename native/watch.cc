@@ -48,6 +48,16 @@ int64_t number_held_at(const Held &held) {
   return pidfd >= 0 && sys::pidfd_signal(pidfd, 0) != -ESRCH ? now : 0;
 }
 
+// What became of the leaf, if one was wanted.
+void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event) {
+  if (held.request.containment != sys::Containment::kCgroup) return;
+  ret_event->wants_leaf = true;
+  ret_event->leaf = flags;
+  ret_event->leaf_failure = held.leaf_failure;
+  if (!held.leaf_directory.empty())
+    ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
+}
+
 } // namespace
 
 Held::~Held() {
@@ -80,6 +90,10 @@ void Watch::watch_foreign(std::shared_ptr<Held> held) {
 void Watch::close(std::shared_ptr<Held> held) {
   if (held->over.load(std::memory_order_acquire)) return;
   push({Command::Type::kClose, std::move(held)});
+}
+
+void Watch::remove_leaf(std::string directory, std::string name) {
+  push({Command::Type::kRemoveLeaf, nullptr, 0, 0, std::move(directory), std::move(name)});
 }
 
 int Watch::signal(Held &held, int signal, bool group) {
@@ -173,6 +187,7 @@ void Watch::run() {
 }
 
 void Watch::serve(Command &command) {
+  if (command.type == Command::Type::kRemoveLeaf) return sys::remove_leaf(command.leaf_directory, command.leaf_name);
   Held &held = *command.held;
   switch (command.type) {
   case Command::Type::kSpawn:
@@ -195,6 +210,8 @@ void Watch::serve(Command &command) {
   case Command::Type::kForeign:
     hold(command.held);
     add(held.pidfd.load(std::memory_order_relaxed), Source::kForeign, &held);
+    break;
+  case Command::Type::kRemoveLeaf: // done above
     break;
   case Command::Type::kClose:
     held.closed = true;
@@ -271,6 +288,8 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
       std::lock_guard<std::mutex> lock(held.control_mutex);
       held.control = std::move(started.control);
     }
+    held.leaf_directory = std::move(started.leaf_directory);
+    held.leaf_failure = std::move(started.leaf_failure);
     for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
     add(held.child_pidfd.get(), Source::kChild, &held);
     add(held.control.get(), Source::kControl, &held);
@@ -298,6 +317,7 @@ void Watch::fail(Held &held, int stage, int error) {
   Event event(Event::Type::kFailed, held.id);
   event.stage = stage;
   event.error = error;
+  describe_leaf(held, 0, 0, &event);
   held.environment->post(std::move(event));
 }
 
@@ -452,6 +472,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     event.pid = packet->pid;
     event.start_ticks = packet->start_ticks;
     event.keeper_pid = held.child_pid;
+    describe_leaf(held, packet->leaf, packet->leaf_error, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     held.environment->post(std::move(event));
     return true;

@@ -50,8 +50,10 @@ struct Held {
 
   // Watch thread only.
   sys::SpawnRequest request;
-  int32_t child_pid = 0; // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
-  sys::Fd child_pidfd;   // kTree: the keeper's
+  int32_t child_pid = 0;         // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
+  sys::Fd child_pidfd;           // kTree: the keeper's
+  std::string leaf_directory;    // kTree at level cgroup: where the keeper's leaf is
+  sys::LeafFailure leaf_failure; // or why there is none
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
   // closes with the id.
   sys::Fd pipes[3];
@@ -77,16 +79,19 @@ public:
   void kill(std::shared_ptr<Held> held);
   void watch_foreign(std::shared_ptr<Held> held);
   void close(std::shared_ptr<Held> held);
+  // Of a keeper that did not do it: it was killed, or left the tree alone, by policy.
+  void remove_leaf(std::string directory, std::string name);
 
   // Any thread: signals the process or its group, verified through the pidfd. 0 or -errno.
   static int signal(Held &held, int signal, bool group);
 
 private:
   struct Command {
-    enum class Type { kSpawn, kStop, kKill, kForeign, kClose } type;
-    std::shared_ptr<Held> held;
+    enum class Type { kSpawn, kStop, kKill, kForeign, kClose, kRemoveLeaf } type;
+    std::shared_ptr<Held> held; // none for kRemoveLeaf
     int signal = 0;
     int64_t grace_ms = 0;
+    std::string leaf_directory = {}, leaf_name = {};
   };
   // What an epoll entry means; the low bits of its data, the rest is the slot of the Held.
   enum class Source : uint64_t { kWake = 0, kChild = 1, kControl = 2, kForeign = 3 };

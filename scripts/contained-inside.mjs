@@ -1,6 +1,6 @@
 /**
  * The inner half of contained.mjs: runs the command as a child of the namespace's PID 1 and proves afterwards that nothing is left:
- * no process, no zombie, no file in its TMPDIR. With --drop the command runs as an ordinary user, on a copy of the checkout.
+ * no process, no zombie, no file in its TMPDIR, no cgroup. With --drop the command runs as an ordinary user, on a copy of the checkout.
  * Must not be started by hand: it relies on the namespace around it.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -19,12 +19,12 @@ import {
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { NOBODY } from './contained.mjs';
+import { cgroupsBelow, enterCgroup } from './lib/test-cgroup.mjs';
 
 const { values, positionals: command } = parseArgs({ options: { drop: { type: 'boolean' } }, allowPositionals: true });
 const root = process.env.CORRAL_TEST_ROOT;
 
-/** uid and gid of the unprivileged leg: "nobody", who owns nothing and is in no group. */
-const NOBODY = 65534;
 /** How long processes may take to finish dying after the command has ended; a real leak outlives any deadline. */
 const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 3000);
 
@@ -109,10 +109,12 @@ function leftoverProcesses() {
 const leftoverFiles = () =>
   readdirSync(process.env.TMPDIR, { recursive: true }).map((name) => `file ${path.join(process.env.TMPDIR, name)}`);
 
+const leftoverCgroups = () => (cgroup === '' ? [] : cgroupsBelow(cgroup).map((name) => `cgroup ${name}`));
+
 async function leftovers() {
   const deadline = performance.now() + SETTLE_MS;
   while (leftoverProcesses().length > 0 && performance.now() < deadline) await delay(20);
-  return [...leftoverProcesses(), ...leftoverFiles()];
+  return [...leftoverProcesses(), ...leftoverFiles(), ...leftoverCgroups()];
 }
 
 /**
@@ -127,8 +129,11 @@ function run(argv, options) {
   });
 }
 
+// Before the privileges go: entering takes those of whoever made it.
+const cgroup = enterCgroup(process.env.CORRAL_TEST_CGROUP) ? process.env.CORRAL_TEST_CGROUP : '';
+
 let cwd = process.cwd();
-const env = { ...process.env };
+const env = { ...process.env, CORRAL_TEST_CGROUP: cgroup };
 let argv = command;
 if (values.drop) {
   const { checkout, bin } = makeCheckout();

@@ -13,8 +13,11 @@ import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { makeTestCgroup, removeTestCgroup } from './lib/test-cgroup.mjs';
 
 export const NOT_ALLOWED = 125;
+/** uid and gid of the unprivileged leg: "nobody", who owns nothing and is in no group. */
+export const NOBODY = 65534;
 
 /** PID 1 inside. A shell that waits for its child also reaps every orphan, as a real init does. test/helpers looks for the name. */
 const INIT = ['sh', '-c', '"$@"; exit $?', 'corral-contained-init'];
@@ -82,13 +85,14 @@ export function runContained(command, { unprivileged = false, env = {} } = {}) {
   const root = makeRunDirectory();
   const inside = fileURLToPath(new URL('contained-inside.mjs', import.meta.url));
   const drop = unprivileged && isRoot ? ['--drop'] : [];
+  const cgroup = makeTestCgroup(drop.length > 0 ? NOBODY : undefined);
   const line = [...namespace, '--', ...INIT, process.execPath, inside, ...drop, '--', ...command];
 
   // Its own session: Ctrl-C reaches only us, and we end all of it in one step. pdeathsig covers our own SIGKILL.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...line], {
     stdio: ['ignore', 'inherit', 'inherit'],
     detached: true,
-    env: { ...environment(root, leg), ...env },
+    env: { ...environment(root, leg), CORRAL_TEST_CGROUP: cgroup ?? '', ...env },
   });
 
   let interruptedBy;
@@ -105,7 +109,10 @@ export function runContained(command, { unprivileged = false, env = {} } = {}) {
       const killedBy = interruptedBy ?? signal;
       resolve(killedBy ? 128 + constants.signals[killedBy] : code);
     });
-  }).finally(() => rmSync(root, { recursive: true, force: true }));
+  }).finally(async () => {
+    rmSync(root, { recursive: true, force: true });
+    if (cgroup !== undefined) await removeTestCgroup(cgroup);
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -9,7 +9,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCES = ['keeper/keeper.c', 'keeper/members.c', 'keeper/packets.c', 'keeper/runtime.c', 'sys/child_setup.c'];
+const SOURCES = [
+  ...['keeper/keeper.c', 'keeper/members.c', 'keeper/packets.c', 'keeper/runtime.c'],
+  ...['sys/cgroup_leaf.c', 'sys/child_setup.c'],
+];
 const FLAGS = [
   '-std=gnu11',
   '-Os',

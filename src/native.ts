@@ -14,6 +14,8 @@ export const STDIO_PIPE = -1;
 export const STDIO_IGNORE = -2;
 export const CONTAIN_GROUP = 0;
 export const CONTAIN_TREE = 1;
+/** CONTAIN_TREE, in a cgroup of its own if one can be made; `started` says so. */
+export const CONTAIN_CGROUP = 2;
 export const POLICY_STOP = 0;
 export const POLICY_WAIT = 1;
 export const POLICY_LEAVE = 2;
@@ -46,6 +48,8 @@ export interface ChildSettings {
 export interface SpawnRequest {
   id: number;
   containment: number;
+  /** CONTAIN_CGROUP: the name of the cgroup. */
+  leaf?: string | undefined;
   file: string;
   /** argv (argv[0] included), each ended by NUL. */
   argv: string;
@@ -84,6 +88,27 @@ export const END_FORCED = 2;
 export const END_LEFT = 4;
 /** Of exited, containment `group`: nobody else is in the leader's group and session, proven. Not set: not known. */
 export const END_ALONE = 8;
+/** Of empty: there is nobody in the cgroup of the tree either, and it was removed. */
+export const END_CGROUP = 16;
+
+/** What became of the cgroup of a tree. */
+export interface LeafReport {
+  /** LEAF_* bits; 0 = there is none. */
+  flags: number;
+  /** What failed: enum LeafStage of native/sys/cgroup_parse.h, and a negative errno. */
+  stage: number;
+  errno: number;
+  /** Where it is, or was tried; '' = there is no such place. */
+  directory: string;
+}
+
+/** Bits of LeafReport.flags. */
+export const LEAF_ENTERED = 1;
+/** The leader was born in it (CLONE_INTO_CGROUP, Linux 5.7); otherwise it moved before exec. */
+export const LEAF_CLONED = 2;
+/** It has cgroup.kill (Linux 5.14) and cgroup.freeze (5.2). */
+export const LEAF_KILL = 4;
+export const LEAF_FREEZE = 8;
 
 export type NativeEvent =
   /** exec succeeded. Our ends of the pipes, or -1. keeperPid is 0 for containment `group`. */
@@ -93,13 +118,15 @@ export type NativeEvent =
       pid: number;
       startTicks: bigint;
       keeperPid: number;
+      /** Containment `cgroup` only. */
+      leaf?: LeafReport;
       hasPipes: boolean;
       stdin: number;
       stdout: number;
       stderr: number;
     }
   /** Nothing was left behind. `stage` indexes SPAWN_STAGES of errors.ts, `errno` is negative. Last event of the id. */
-  | { id: number; type: 'failed'; stage: number; errno: number }
+  | { id: number; type: 'failed'; stage: number; errno: number; leaf?: LeafReport }
   /** The leader ended and was reaped; `status` as wait(2). */
   /** `elapsedUs`: from the hand-over of the request until the exit was seen, on the monotonic clock of the watch thread. */
   /** `atTicks`, also of `lost`: when the leader was not reaped yet, on the clock of start times; 0n = not known. */
@@ -225,6 +252,9 @@ export interface NativeAddon {
   signal(id: number, signal: number, scope: number): number;
   /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit). */
   close(id: number): void;
+
+  /** Removes the cgroup of a tree that its keeper did not remove, if nobody is in there. Only queues, and never fails. */
+  removeLeaf(directory: string, name: string): void;
 
   /** Reads /proc on a thread of its own; answers `scanned` or `scanFailed`. */
   scan(request: ScanRequest): void;

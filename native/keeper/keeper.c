@@ -1,8 +1,9 @@
 /* The keeper: holds one process tree, ends it when it is time, and proves that nothing is left.
  *
  * It is the subreaper of everything its leader starts: whatever loses its parent becomes the keeper's child, so
- * "waitid says ECHILD" means that the tree is empty. It serves one owner over one socket (protocol.h) and outlives it.
- * No libc, no allocation, one thread; all signals are blocked, SIGCHLD arrives through a descriptor.
+ * "waitid says ECHILD" means that the tree is empty. With containment `cgroup` the tree is also in a leaf of its own,
+ * and has to be gone from there as well. It serves one owner over one socket (protocol.h) and outlives it. No libc, no
+ * allocation, one thread; all signals are blocked, SIGCHLD arrives through a descriptor.
  *
  * The flow, top to bottom: start the leader, then wait for something to happen (a death, a packet, a deadline) and
  * let the phase decide:   RUNNING -> ASKING (kill signal, grace) -> FORCING (SIGKILL until ECHILD).
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../sys/cgroup_leaf.h"
 #include "../sys/identity_checks.h"
 #include "members.h"
 #include "packets.h"
@@ -78,6 +80,10 @@ static struct {
    * end, so that the number of the group can not be given to another one. */
   bool group_by_pidfd;
 
+  /* The leaf and its cgroup.events; 0 = none. */
+  int leaf, leaf_events;
+  bool awaits_leaf; /* nobody is left to be reaped, but somebody is in the leaf */
+
   /* The ladder. */
   int64_t ladder_at, force_at, report_at;
   int ask_signal;
@@ -102,6 +108,42 @@ static void signal_group(int signal) {
   } else if (!keeper.leader_reaped) {
     (void)raw_syscall(SYS_kill, -keeper.leader, signal);
   }
+}
+
+/* ---- The leaf ---- */
+
+/* Takes the directory that came with START. */
+static int open_leaf(int leaf) {
+  if (keeper.start.leaf[0] == '\0' || leaf == 0) return keeper.start.leaf[0] == '\0' ? 0 : -EBADF;
+  keeper.leaf = leaf;
+  const long events = raw_syscall(SYS_openat, leaf, "cgroup.events", O_RDONLY | O_CLOEXEC, 0);
+  if (events < 0) return (int)events;
+  keeper.leaf_events = (int)events;
+  members_use_leaf(leaf, keeper.start.leaf);
+  return 0;
+}
+
+/* Removes it if nobody is in it, and does without it from here on. */
+static void drop_leaf(void) {
+  if (keeper.leaf == 0) return;
+  (void)leaf_remove(keeper.leaf, keeper.start.leaf);
+  (void)raw_syscall(SYS_close, keeper.leaf);
+  if (keeper.leaf_events != 0) (void)raw_syscall(SYS_close, keeper.leaf_events);
+  keeper.leaf = keeper.leaf_events = 0;
+  members_use_leaf(-1, NULL);
+}
+
+/* A leaf that can not be read any more has been removed, which takes an empty one. */
+static bool is_leaf_empty(void) {
+  return keeper.leaf == 0 || leaf_is_populated(keeper.leaf_events) <= 0;
+}
+
+static uint32_t describe_leaf(bool is_cloned) {
+  if (keeper.leaf == 0) return 0;
+  uint32_t flags = CORRAL_LEAF_ENTERED | (is_cloned ? CORRAL_LEAF_CLONED : 0);
+  if (raw_syscall(SYS_faccessat, keeper.leaf, "cgroup.kill", 2 /* W_OK */) == 0) flags |= CORRAL_LEAF_KILL;
+  if (raw_syscall(SYS_faccessat, keeper.leaf, "cgroup.freeze", 2) == 0) flags |= CORRAL_LEAF_FREEZE;
+  return flags;
 }
 
 /* ---- Reaping ---- */
@@ -233,6 +275,10 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
   /* Members whose own parent reaped them: signalled, never seen to end. */
   if ((flags & CORRAL_END_LEFT) == 0) members_each_left(report_left);
   packets_flush_members();
+  if (keeper.leaf != 0 && (flags & CORRAL_END_LEFT) == 0) {
+    flags |= CORRAL_END_CGROUP;
+    drop_leaf();
+  }
   struct corral_empty empty = {.flags = keeper.flags | flags};
   if (keeper.phase != RUNNING) empty.duration_us = (uint64_t)(monotonic_us() - keeper.ladder_at);
   packets_send(CORRAL_EMPTY, &empty, sizeof empty, -1);
@@ -247,16 +293,7 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
   for (;;) (void)raw_syscall(SYS_exit_group, 0);
 }
 
-static void begin_force(int64_t now) {
-  keeper.phase = FORCING;
-  keeper.flags |= CORRAL_END_FORCED;
-  keeper.has_progress = false;
-  keeper.round_at = now;
-  keeper.pause_us = FIRST_PAUSE_US;
-  keeper.reported = false;
-  keeper.report_at = after_ms(now, SETTLE_MS);
-  signal_group(SIGKILL);
-}
+static void begin_force(int64_t now);
 
 static void begin_ladder(int signal, int64_t grace_ms) {
   const int64_t now = monotonic_us();
@@ -277,7 +314,8 @@ static void begin_ladder(int signal, int64_t grace_ms) {
   keeper.reported = false;
   keeper.report_at = after_ms(now, NOT_FORCED_MS);
   signal_group(signal);
-  signal_group(SIGCONT); /* a stopped process does not act on any other signal */
+  signal_group(SIGCONT);                                   /* a stopped process does not act on any other signal, */
+  if (keeper.leaf != 0) (void)leaf_freeze(keeper.leaf, 0); /* and a frozen one only on those that end it */
 }
 
 /* The kill signal to those the group signal did not reach: job control, setsid, daemons. When there was somebody new it
@@ -287,7 +325,7 @@ static void ask_outsiders(int64_t now) {
   for (struct member *member = members_walk(); member != NULL; member = member->next) {
     if ((member->flags & MEMBER_ASKED) != 0) continue;
     member->flags |= MEMBER_ASKED;
-    if (member->pgid == keeper.leader || member->state == 'Z') continue;
+    if ((member->pgid == keeper.leader && !member->is_guest) || member->state == 'Z') continue;
     if (keeper.looks < MOST_LOOKS) keeper.look_at = now;
     if (member_signal(member, keeper.ask_signal) == -EPERM) member->flags |= MEMBER_DENIED;
     (void)member_signal(member, SIGCONT);
@@ -319,8 +357,46 @@ static void kill_child(int32_t pid) {
 
 /* SIGKILL to everyone a walk finds: those too whose parent would not die, and who so did not become our children. */
 static void kill_walk(void) {
-  for (struct member *member = members_walk(); member != NULL; member = member->next)
-    if (member->state != 'Z' && must_kill(member)) book_kill(member, member_signal(member, SIGKILL));
+  for (struct member *member = members_walk(); member != NULL; member = member->next) {
+    if (member->state == 'Z') continue;
+    if (must_kill(member)) book_kill(member, member_signal(member, SIGKILL));
+    if (!member->is_guest) continue;
+    keeper.children_at_round++; /* of the children it is each_living_child that counts them */
+    if ((member->flags & MEMBER_DENIED) != 0) keeper.denied_at_round++;
+  }
+}
+
+static void expect_death(int32_t pid) {
+  member_of(pid)->flags |= MEMBER_ASKED;
+}
+
+/* Everyone in the leaf at once, those too whom no signal of ours may reach. Where the kernel has no cgroup.kill: what
+ * is frozen does not fork, so freeze, and kill until a look finds nobody new. */
+static void kill_leaf(void) {
+  if (keeper.leaf == 0) return;
+  leaf_each_process(keeper.leaf, expect_death);
+  if (leaf_kill(keeper.leaf) == 0 || leaf_freeze(keeper.leaf, 1) != 0) return;
+  uint32_t found = 0;
+  for (int look = 0; look < MOST_STOP_LOOKS; look++) {
+    keeper.found = 0;
+    kill_walk();
+    if (keeper.found == 0) break;
+    found += keeper.found;
+  }
+  keeper.found = found;
+  (void)leaf_freeze(keeper.leaf, 0);
+}
+
+static void begin_force(int64_t now) {
+  keeper.phase = FORCING;
+  keeper.flags |= CORRAL_END_FORCED;
+  keeper.has_progress = false;
+  keeper.round_at = now;
+  keeper.pause_us = FIRST_PAUSE_US;
+  keeper.reported = false;
+  keeper.report_at = after_ms(now, SETTLE_MS);
+  signal_group(SIGKILL);
+  kill_leaf();
 }
 
 static void stop_child(int32_t pid) {
@@ -358,6 +434,7 @@ static void force_round(int64_t now) {
   each_living_child(kill_child);
   if (keeper.found == 0 && keeper.is_quiet) {
     signal_group(SIGKILL);
+    kill_leaf();
     kill_walk();
   }
   if (keeper.found > 0) {
@@ -511,11 +588,13 @@ static void wait_until(int64_t deadline) {
     if (left > 0) span = (struct timespec){left / 1000000, left % 1000000 * 1000};
   }
   /* A negative descriptor is skipped by poll. */
-  struct pollfd entries[2] = {
+  struct pollfd entries[3] = {
       {keeper.signal_fd, POLLIN, 0},
       {packets_fd(), (short)(POLLIN | POLLRDHUP | (packets_waiting() ? POLLOUT : 0)), 0},
+      /* Only when the file has just been read: a change before that would be reported until it is. */
+      {keeper.awaits_leaf ? keeper.leaf_events : -1, POLLPRI, 0},
   };
-  if (raw_syscall(SYS_ppoll, entries, 2, deadline == NEVER_US ? NULL : &span, NULL, 0) <= 0) return;
+  if (raw_syscall(SYS_ppoll, entries, 3, deadline == NEVER_US ? NULL : &span, NULL, 0) <= 0) return;
   if (entries[0].revents != 0) {
     /* Emptied before the children are looked at, so that none that ends from here on goes unnoticed. */
     char ignored[256];
@@ -532,10 +611,11 @@ static void wait_until(int64_t deadline) {
 __attribute__((noreturn)) static void keep(void) {
   for (;;) {
     const enum reaped reaped = reap_ended();
-    if (reaped == NO_CHILD_LEFT) finish(0);
+    if (reaped == NO_CHILD_LEFT && is_leaf_empty()) finish(0);
+    keeper.awaits_leaf = reaped == NO_CHILD_LEFT;
     const int64_t now = monotonic_us();
     if (keeper.phase == RUNNING && keeper.leader_ended &&
-        (reaped == REAPED_ALL_THERE_IS || now - keeper.leader_ended_at > BACKLOG_US))
+        (reaped != MORE_TO_REAP || now - keeper.leader_ended_at > BACKLOG_US))
       on_leader_end();
     const int64_t next = advance(now);
     wait_until(reaped == MORE_TO_REAP ? 0 : next);
@@ -585,8 +665,8 @@ static void lower_oom_score(void) {
   (void)raw_syscall(SYS_close, fd);
 }
 
-/* Starts the leader; false when that failed, and then nothing is left of it. */
-static bool start_leader(char **argv, char **envp) {
+/* Starts the leader, in the leaf if that is possible; false when it failed, and then nothing is left of it. */
+static bool start_leader(char **argv, char **envp, int leaf_error) {
   static char stack[CORRAL_CHILD_STACK] __attribute__((aligned(16)));
   struct corral_settings *settings = &keeper.start.settings;
   settings->flags |= CORRAL_SET_SESSION;
@@ -604,23 +684,30 @@ static bool start_leader(char **argv, char **envp) {
       .stdio = {0, 1, 2},
       .control_fd = -1,
       .parent_pid = keeper.pid,
+      .cgroup_fd = leaf_error == 0 ? keeper.leaf : 0,
       .settings = settings,
   };
   const long pid = corral_start_child(&plan, stack, sizeof stack, &keeper.leader_pidfd);
   if (pid < 0) {
+    drop_leaf();
     fail(CORRAL_STAGE_CLONE, (int)-pid);
     return false;
   }
   if (plan.failed_stage != CORRAL_STAGE_NONE) {
     (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
+    drop_leaf();
     fail(plan.failed_stage, plan.failed_errno);
     return false;
   }
   keeper.leader = (int32_t)pid;
+  if (leaf_error == 0) leaf_error = -plan.cgroup_error;
+  if (leaf_error != 0) drop_leaf();
 
   struct process_stat stat;
   struct corral_started started = {.pid = keeper.leader,
-                                   .start_ticks = stat_read(keeper.leader, &stat) ? stat.start_ticks : 0};
+                                   .leaf_error = -leaf_error,
+                                   .start_ticks = stat_read(keeper.leader, &stat) ? stat.start_ticks : 0,
+                                   .leaf = describe_leaf(plan.cgroup_cloned)};
   packets_send(CORRAL_STARTED, &started, sizeof started, keeper.leader_pidfd);
 
   (void)raw_syscall(SYS_madvise, stack, sizeof stack, MADV_DONTNEED);
@@ -633,7 +720,8 @@ int keeper_main(int argc, char **argv, char **envp) {
   (void)raw_syscall(SYS_prctl, PR_SET_NAME, KEEPER_NAME, 0, 0, 0);
   (void)raw_syscall(SYS_fcntl, CORRAL_CONTROL_FD, F_SETFD, FD_CLOEXEC);
 
-  if (!packets_receive_start(&keeper.start) || argc < 4) {
+  int leaf = 0;
+  if (!packets_receive_start(&keeper.start, &leaf) || argc < 4) {
     fail(CORRAL_STAGE_KEEPER, EPROTO);
     return 1;
   }
@@ -647,7 +735,7 @@ int keeper_main(int argc, char **argv, char **envp) {
   keeper.pid = (int32_t)raw_syscall(SYS_getpid);
   members_init(keeper.pid);
   char *const first = argv[0], *const last = end_of_strings(argv, envp);
-  if (!start_leader(argv, envp)) return 1;
+  if (!start_leader(argv, envp, open_leaf(leaf))) return 1;
 
   /* From here on the keeper holds nothing of the leader's: no end of a pipe whose closing somebody waits for, no
    * directory that could be unmounted, no secret. */

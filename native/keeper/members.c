@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "../sys/cgroup_leaf.h"
 #include "../sys/identity_checks.h"
 #include "runtime.h"
 
@@ -23,6 +24,8 @@ enum source {
 
 static int32_t self;
 static enum source source;
+static int leaf = -1;
+static const char *leaf_name;
 
 /* Records lie densely in `pool`; `slot[pid]` is the place of a record plus one. Address space until they are used. */
 static struct member *pool;
@@ -100,6 +103,11 @@ void members_init(int32_t own_pid) {
   char *at = proc_path(path, path + sizeof path, self, "/task/");
   (void)append(append_number(at, path + sizeof path, (uint64_t)self), path + sizeof path, "/children");
   source = raw_syscall(SYS_faccessat, AT_FDCWD, path, 4 /* R_OK */) == 0 ? SOURCE_CHILDREN : SOURCE_SCAN;
+}
+
+void members_use_leaf(int directory, const char *name) {
+  leaf = directory;
+  leaf_name = name;
 }
 
 static bool take_memory(void) {
@@ -295,6 +303,7 @@ static void walk_add(int32_t pid, const struct process_stat *stat, bool is_child
   if (member->walk == walk) return;
   if (stat != NULL) remember(member, stat);
   member->is_child = is_child;
+  member->is_guest = false;
   if (member == &forgetful) return;
   member->walk = walk;
   member->next = NULL;
@@ -364,6 +373,22 @@ static void walk_add_scanned(int32_t pid) {
   if (parent != NULL && parent->walk == walk && is_still(parent, -1)) walk_add(pid, &stat, false);
 }
 
+/* Somebody who was put into the cgroup from outside, or whom the walk has missed. Both reads have to be about the same
+ * process: a stranger who gets the number in between is not in the cgroup. */
+static void walk_add_guest(int32_t pid) {
+  struct process_stat stat;
+  const struct member *member = find(pid);
+  if (pid == self || (member != NULL && member->walk == walk)) return;
+  if (!stat_read(pid, &stat) || !leaf_has(leaf_name, pid)) return;
+  const bool is_child = stat.ppid == self && child_of_number(pid) == LIVING;
+  walk_add(pid, &stat, is_child);
+  member_of(pid)->is_guest = !is_child;
+}
+
+static void walk_leaf(void) {
+  if (leaf >= 0) leaf_each_process(leaf, walk_add_guest);
+}
+
 struct member *members_walk(void) {
   walk++;
   walk_head.next = NULL;
@@ -373,11 +398,13 @@ struct member *members_walk(void) {
       walk_grew = false;
       each_number_in("/proc", walk_add_scanned);
     } while (walk_grew);
+    walk_leaf();
     return walk_head.next;
   }
   each_living_child(walk_add_own);
   if (source == SOURCE_CHILDREN)
     for (const struct member *member = walk_head.next; member != NULL; member = member->next) walk_below(member);
+  walk_leaf();
   return walk_head.next;
 }
 
@@ -389,7 +416,7 @@ long member_signal(const struct member *member, int signal) {
   struct process_stat stat;
   long result = -ESRCH;
   if (stat_read(member->pid, &stat) && stat.start_ticks == member->start_ticks &&
-      (stat.ppid == self || find(stat.ppid) != NULL)) {
+      (member->is_guest ? leaf_has(leaf_name, member->pid) != 0 : stat.ppid == self || find(stat.ppid) != NULL)) {
     /* Without a pidfd (before 5.3, or none to be had) the moment since that look is all that is uncertain. */
     result = pidfd >= 0 ? raw_syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0)
                         : raw_syscall(SYS_kill, member->pid, signal);

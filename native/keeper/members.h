@@ -1,4 +1,5 @@
-/* Who is in the tree: the keeper's descendants, read from /proc and remembered with what was sent to them.
+/* Who is in the tree: the keeper's descendants, read from /proc, and whoever else is in the tree's cgroup, remembered
+ * with what was sent to them.
  *
  * Assumptions the code rests on: the keeper has one thread and is the only one that reaps its children, so the number
  * of a child it has not reaped is certainly that child's. Every other descendant is held by (pid, start ticks) and
@@ -31,6 +32,7 @@ struct member {
   char name[16];
   char state;
   bool is_child; /* of the keeper itself */
+  bool is_guest; /* no descendant of the keeper, but in the tree's cgroup */
   uint16_t flags;
   uint32_t walk;       /* the walk that saw it last */
   struct member *next; /* in the list of that walk; among the free ones */
@@ -41,6 +43,9 @@ bool stat_read(int32_t pid, struct process_stat *ret_stat);
 
 /* Called once, before the others; `self` is the keeper's pid. The memory is taken by the first use. */
 void members_init(int32_t self);
+
+/* The tree has a cgroup of its own from here on: who is in there is a member. */
+void members_use_leaf(int leaf, const char *name);
 
 /* The record of a pid, or null. */
 const struct member *member_find(int32_t pid);
@@ -58,7 +63,7 @@ void members_each_left(void (*visit)(const struct member *member));
 void each_own_child(void (*visit)(int32_t pid));
 void each_living_child(void (*visit)(int32_t pid));
 
-/* Lists every living descendant, parents before children; returns the first of the list. Nothing may be reaped while it
+/* Lists every living member, parents before children; returns the first of the list. Nothing may be reaped while it
  * is in use, and in a storm of forks the dead pile up meanwhile: reap between two walks. */
 struct member *members_walk(void);
 

@@ -23,11 +23,19 @@ static bool is_signal(int32_t number) {
   return number >= 1 && number <= 64;
 }
 
+/* A name in a directory, or nothing. */
+static bool is_valid_leaf(const char *name) {
+  if (name[0] == '.') return false;
+  for (int i = 0; i < CORRAL_LEAF_NAME && name[i] != '/'; i++)
+    if (name[i] == '\0') return true;
+  return false;
+}
+
 static bool is_valid_start(const struct corral_start *start) {
   return is_signal(start->kill_signal) && start->on_leader_exit <= CORRAL_POLICY_LEAVE &&
          (start->on_owner_exit == CORRAL_POLICY_STOP || start->on_owner_exit == CORRAL_POLICY_LEAVE) &&
          start->grace_ms >= -1 && start->timeout_ms >= 0 && start->settings.limit_count <= CORRAL_MAX_LIMITS &&
-         start->settings.group_count <= CORRAL_MAX_GROUPS;
+         start->settings.group_count <= CORRAL_MAX_GROUPS && is_valid_leaf(start->leaf);
 }
 
 static bool is_valid(const union owner_packet *packet, long length) {
@@ -45,19 +53,35 @@ static bool is_valid(const union owner_packet *packet, long length) {
   }
 }
 
+union passed_fd {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
 /* MSG_TRUNC makes the result the real length, so that a longer packet is seen as one. An owner that closes with replies
  * unread leaves an error before the packets it has sent; it is reported once. */
-static long receive(union owner_packet *packet, int flags) {
+static long receive(union owner_packet *packet, int flags, union passed_fd *ancillary) {
+  struct iovec part = {packet, sizeof *packet};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (ancillary != NULL) {
+    ancillary->header.cmsg_len = 0;
+    message.msg_control = ancillary;
+    message.msg_controllen = sizeof ancillary->bytes;
+  }
   long length;
-  do length = raw_syscall(SYS_recvfrom, control_fd, packet, sizeof *packet, flags | MSG_TRUNC, NULL, NULL);
+  do length = raw_syscall(SYS_recvmsg, control_fd, &message, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
   while (length == -EINTR || length == -ECONNRESET);
   return length;
 }
 
-bool packets_receive_start(struct corral_start *ret_start) {
+bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf) {
   union owner_packet packet;
+  union passed_fd ancillary;
   control_fd = CORRAL_CONTROL_FD;
-  const long length = receive(&packet, 0);
+  const long length = receive(&packet, 0, &ancillary);
+  const struct cmsghdr *passed = &ancillary.header;
+  const bool has_fd = length >= 0 && passed->cmsg_len == CMSG_LEN(sizeof(int)) && passed->cmsg_type == SCM_RIGHTS;
+  *ret_leaf = has_fd ? *(const int *)CMSG_DATA(passed) : 0;
   if (!is_valid(&packet, length) || packet.header.type != CORRAL_START) return false;
   *ret_start = packet.start;
   return true;
@@ -65,7 +89,7 @@ bool packets_receive_start(struct corral_start *ret_start) {
 
 bool packets_receive(union owner_packet *ret_packet) {
   for (;;) {
-    const long length = receive(ret_packet, MSG_DONTWAIT);
+    const long length = receive(ret_packet, MSG_DONTWAIT, NULL);
     if (length <= 0) return false; /* nothing there, or an end that poll reports as well */
     if (is_valid(ret_packet, length) && ret_packet->header.type != CORRAL_START) return true;
   }
@@ -87,10 +111,7 @@ void packets_close(void) {
 /* 0 when sent, or -errno. */
 static long transmit(const void *packet, uint32_t size, int passed_fd) {
   struct iovec part = {(void *)(uintptr_t)packet, size};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } ancillary = {.bytes = {0}};
+  union passed_fd ancillary = {.bytes = {0}};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
   if (passed_fd >= 0) {
     ancillary.header.cmsg_len = CMSG_LEN(sizeof(int));

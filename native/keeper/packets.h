@@ -14,8 +14,9 @@ union owner_packet {
   struct corral_stop stop;
 };
 
-/* Waits for the first packet. False when it is not a START we understand, or the owner has gone. */
-bool packets_receive_start(struct corral_start *ret_start);
+/* Waits for the first packet. False when it is not a START we understand, or the owner has gone. `ret_leaf` becomes the
+ * descriptor that came along, or 0. */
+bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf);
 /* Takes the next packet, if there is one that is well-formed. Others are dropped. */
 bool packets_receive(union owner_packet *ret_packet);
 

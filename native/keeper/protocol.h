@@ -7,7 +7,9 @@
  *
  * The keeper is exec'ed with argv = { "corral-keeper", file, cwd, leader argv... } and the leader's
  * environment and stdio; the owner has put one START packet into the socket before that.
- * End of file on the socket means that the owner died.
+ * With containment `cgroup` the directory of the leaf goes along with START as SCM_RIGHTS, locked (flock(2)): the
+ * keeper holds the lock for as long as it lives, and nobody removes a leaf that somebody holds. End of file on the
+ * socket means that the owner died.
  */
 #ifndef CORRAL_PROTOCOL_H
 #define CORRAL_PROTOCOL_H
@@ -16,7 +18,7 @@
 
 #include "../sys/child_setup.h"
 
-#define CORRAL_PROTOCOL_VERSION 1
+#define CORRAL_PROTOCOL_VERSION 2
 #define CORRAL_CONTROL_FD 3
 
 enum corral_packet {
@@ -32,8 +34,11 @@ enum corral_packet {
   CORRAL_SURVIVORS =
       69,            /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
                         -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
-  CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD (or policy `leave`); the keeper exits */
+  CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD, and there is nobody in the leaf (or policy `leave`);
+                        the keeper exits */
 };
+
+#define CORRAL_LEAF_NAME 64
 
 enum corral_policy { CORRAL_POLICY_STOP = 0, CORRAL_POLICY_WAIT = 1, CORRAL_POLICY_LEAVE = 2 };
 
@@ -52,6 +57,7 @@ struct corral_start {
   int64_t grace_ms;   /* between kill_signal and SIGKILL; -1 = never SIGKILL */
   int64_t timeout_ms; /* whole run; 0 = none */
   struct corral_settings settings;
+  char leaf[CORRAL_LEAF_NAME]; /* name of the leaf in the directory above it, NUL-terminated; "" = none */
 };
 
 struct corral_stop {
@@ -61,11 +67,20 @@ struct corral_stop {
   int64_t grace_ms; /* -1 = never SIGKILL */
 };
 
+enum corral_leaf {
+  CORRAL_LEAF_ENTERED = 1, /* the leader is in the leaf */
+  CORRAL_LEAF_CLONED = 2,  /* from its birth on (CLONE_INTO_CGROUP); otherwise it moved before it was exec'ed */
+  CORRAL_LEAF_KILL = 4,    /* the leaf has cgroup.kill */
+  CORRAL_LEAF_FREEZE = 8,  /* and cgroup.freeze */
+};
+
 struct corral_started {
   struct corral_header header;
   int32_t pid;
-  int32_t reserved;
+  int32_t leaf_error; /* positive errno: there is a leaf, and the leader could not get in; it has been removed */
   uint64_t start_ticks;
+  uint32_t leaf; /* enum corral_leaf; 0 = none */
+  uint32_t reserved;
 };
 
 struct corral_failed {
@@ -79,6 +94,7 @@ enum corral_end {
   CORRAL_END_FORCED = 2,    /* SIGKILL was sent by the ladder */
   CORRAL_END_LEFT = 4,      /* members were left alone, by policy */
   CORRAL_END_ALONE = 8,     /* never in a packet: the leader of a `group` was the last of its group and session */
+  CORRAL_END_CGROUP = 16,   /* EMPTY: cgroup.events said `populated 0` as well, and the leaf was removed */
 };
 
 struct corral_exited {

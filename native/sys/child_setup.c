@@ -106,6 +106,15 @@ static int set_oom_score(const struct corral_settings *settings) {
   return result < 0 ? (int)result : 0;
 }
 
+/* Writing 0 means the writer. Before anything is started or given up, so that nobody is left behind. */
+static int enter_cgroup(int cgroup_fd) {
+  const long fd = raw_syscall(SYS_openat, cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0);
+  if (fd < 0) return (int)fd;
+  const long written = raw_syscall(SYS_write, fd, "0", 1);
+  (void)raw_syscall(SYS_close, fd);
+  return written < 0 ? (int)written : 0;
+}
+
 /* The signal is armed after the id changes because those clear it, and a parent that died before that was missed:
  * the child then has another parent. 0 means a parent outside this pid namespace, of which nothing can be said. */
 static int arm_death_signal(const struct corral_child_plan *plan) {
@@ -271,6 +280,7 @@ static int run_child(void *argument) {
   const struct corral_settings *settings = plan->settings;
   const uint32_t flags = settings->flags;
 
+  if (plan->cgroup_fd > 0 && !plan->cgroup_cloned) plan->cgroup_error = -enter_cgroup(plan->cgroup_fd);
   step(plan, CORRAL_STAGE_CLONE, reset_dispositions());
   if (flags & CORRAL_SET_SESSION) step(plan, CORRAL_STAGE_SESSION, raw_syscall(SYS_setsid));
   step(plan, CORRAL_STAGE_RLIMIT, set_limits(settings));
@@ -301,9 +311,31 @@ static int run_child(void *argument) {
   give_up(plan, CORRAL_STAGE_EXEC, exec_plan(plan, exec_fd));
 }
 
+/* clone3(2), which alone can make a child in another cgroup. Refused by kernels before 5.7, by the seccomp filters of
+ * many containers (ENOSYS), and where the caller may not move processes; then the child moves itself. */
+static long clone_into_cgroup(struct corral_child_plan *plan, char *bottom, const char *top, int *pidfd) {
+  const struct raw_clone_args args = {
+      .flags = RAW_CLONE_VM | RAW_CLONE_VFORK | RAW_CLONE_PIDFD | RAW_CLONE_INTO_CGROUP,
+      .pidfd = (uint64_t)(uintptr_t)pidfd,
+      .exit_signal = SIGCHLD,
+      .stack = (uint64_t)(uintptr_t)bottom,
+      .stack_size = (uint64_t)(top - bottom),
+      .cgroup = (uint64_t)plan->cgroup_fd,
+  };
+  plan->cgroup_cloned = 1; /* the child reads it before we could say so */
+  const long pid = raw_clone3(&args, run_child, plan);
+  if (pid < 0) {
+    plan->cgroup_cloned = 0;
+    *pidfd = -1; /* the kernel stores the number before the last of its checks */
+  }
+  return pid;
+}
+
 long corral_start_child(struct corral_child_plan *plan, void *stack, unsigned long stack_size, int *ret_pidfd) {
   plan->failed_stage = CORRAL_STAGE_NONE;
   plan->failed_errno = 0;
+  plan->cgroup_error = 0;
+  plan->cgroup_cloned = 0;
   char *const top = (char *)(((uintptr_t)stack + stack_size) & ~(uintptr_t)15);
 
   /* A change of ids makes the memory undumpable, and the memory is ours too: we would lose core dumps and the
@@ -315,7 +347,8 @@ long corral_start_child(struct corral_child_plan *plan, void *stack, unsigned lo
   /* A kernel before 5.2 ignores CLONE_PIDFD or refuses it; in both cases the descriptor stays -1. */
   int pidfd = -1;
   const unsigned long flags = RAW_CLONE_VM | RAW_CLONE_VFORK | SIGCHLD;
-  long pid = raw_clone(flags | RAW_CLONE_PIDFD, top, &pidfd, run_child, plan);
+  long pid = plan->cgroup_fd > 0 ? clone_into_cgroup(plan, stack, top, &pidfd) : -ENOSYS;
+  if (pid < 0) pid = raw_clone(flags | RAW_CLONE_PIDFD, top, &pidfd, run_child, plan);
   if (pid == -EINVAL) pid = raw_clone(flags, top, NULL, run_child, plan);
 
   FORGET_STACK(stack, stack_size);

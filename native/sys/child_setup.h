@@ -76,10 +76,13 @@ struct corral_child_plan {
   int stdio[3];       /* become 0, 1, 2 (any may be the same descriptor, any may be 0..2 already) */
   int control_fd;     /* >= 0: becomes 3 and stays open; every other descriptor from 3 (4) on is closed */
   int64_t parent_pid; /* pid of the cloning process as the child's getppid() must show it */
+  int cgroup_fd;      /* > 0: a directory of cgroup v2 in which the child is to be from its first instruction on */
   const struct corral_settings *settings;
   /* results, written by the child */
-  volatile int failed_stage; /* enum corral_stage */
-  volatile int failed_errno; /* positive errno */
+  volatile int cgroup_error;  /* positive errno: it is not in that cgroup but in its parent's, and goes on */
+  volatile int cgroup_cloned; /* it was born there (CLONE_INTO_CGROUP), and not moved */
+  volatile int failed_stage;  /* enum corral_stage */
+  volatile int failed_errno;  /* positive errno */
 };
 
 /* Clones with CLONE_VM|CLONE_VFORK|CLONE_PIDFD (exit signal SIGCHLD), runs the set-up on `stack`, and

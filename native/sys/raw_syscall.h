@@ -15,6 +15,9 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -22,7 +25,13 @@
 /* <sched.h> has the first two for _GNU_SOURCE only, and the last since glibc 2.31. */
 #define RAW_CLONE_VM 0x00000100
 #define RAW_CLONE_VFORK 0x00004000
-#define RAW_CLONE_PIDFD 0x00001000 /* Linux 5.2 */
+#define RAW_CLONE_PIDFD 0x00001000           /* Linux 5.2 */
+#define RAW_CLONE_INTO_CGROUP 0x200000000ull /* Linux 5.7, clone3 only */
+
+/* struct clone_args of clone3(2), as of Linux 5.7. */
+struct raw_clone_args {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
 
 #if defined(__x86_64__)
 
@@ -38,10 +47,9 @@ static inline long raw_syscall6(long number, long a, long b, long c, long d, lon
   return result;
 }
 
-/* clone(2) with a stack for the child, on which it runs body(argument) and then exits with its result. The child never
- * executes an instruction of the caller's frame, so sharing the memory (CLONE_VM) can not corrupt it.
- * `pidfd` is where CLONE_PIDFD stores the descriptor. Returns the pid in the parent. */
-static inline long raw_clone(unsigned long flags, void *stack_top, int *pidfd, int (*body)(void *), void *argument) {
+/* clone or clone3 with a stack for the child, on which it runs body(argument) and then exits with its result. The child
+ * never executes an instruction of the caller's frame, so sharing the memory (CLONE_VM) can not corrupt it. */
+static inline long raw_clone_call(long number, long a, long b, long c, int (*body)(void *), void *argument) {
   register long r10 __asm__("r10") = 0;
   register void *r8 __asm__("r8") = argument;
   register int (*r9)(void *) __asm__("r9") = body;
@@ -58,8 +66,7 @@ static inline long raw_clone(unsigned long flags, void *stack_top, int *pidfd, i
                    "hlt\n"
                    "1:"
                    : "=a"(result)
-                   : "0"((long)SYS_clone), "D"(flags), "S"(stack_top), "d"(pidfd), "r"(r10), "r"(r8),
-                     "r"(r9), [exit] "i"(SYS_exit_group)
+                   : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9), [exit] "i"(SYS_exit_group)
                    : "rcx", "r11", "memory", "cc");
   return result;
 }
@@ -78,12 +85,12 @@ static inline long raw_syscall6(long number, long a, long b, long c, long d, lon
   return x0;
 }
 
-/* As above; the kernel takes the arguments of clone in another order here. */
-static inline long raw_clone(unsigned long flags, void *stack_top, int *pidfd, int (*body)(void *), void *argument) {
-  register long x8 __asm__("x8") = SYS_clone;
-  register long x0 __asm__("x0") = (long)flags;
-  register void *x1 __asm__("x1") = stack_top;
-  register int *x2 __asm__("x2") = pidfd;
+/* As above. */
+static inline long raw_clone_call(long number, long a, long b, long c, int (*body)(void *), void *argument) {
+  register long x8 __asm__("x8") = number;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
   register long x3 __asm__("x3") = 0;
   register long x4 __asm__("x4") = 0;
   register int (*x9)(void *) __asm__("x9") = body;
@@ -107,6 +114,17 @@ static inline long raw_clone(unsigned long flags, void *stack_top, int *pidfd, i
 #else
 #error "corral supports x86-64 and aarch64"
 #endif
+
+/* clone(2); `pidfd` is where CLONE_PIDFD stores the descriptor. The kernel takes the arguments after it in another
+ * order on each architecture, and they are all 0. Returns the pid in the parent. */
+static inline long raw_clone(unsigned long flags, void *stack_top, int *pidfd, int (*body)(void *), void *argument) {
+  return raw_clone_call(SYS_clone, (long)flags, (long)stack_top, (long)pidfd, body, argument);
+}
+
+/* clone3(2), Linux 5.3; `args` names the stack as its lowest address and its size. */
+static inline long raw_clone3(const struct raw_clone_args *args, int (*body)(void *), void *argument) {
+  return raw_clone_call(SYS_clone3, (long)args, sizeof *args, 0, body, argument);
+}
 
 /* raw_syscall(SYS_name, argument...): up to six arguments, integers or pointers, the missing ones are 0. */
 #define raw_syscall(...) RAW_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <vector>
 
 #include "../keeper/protocol.h"
@@ -99,43 +100,8 @@ bool start_child(corral_child_plan *plan, Started *ret_started, SpawnFailure *re
   return false;
 }
 
-} // namespace
-
-bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failure) {
-  ChildStdio stdio;
-  if (int error = open_stdio(request.stdio, &stdio, ret_started->pipes); error < 0) {
-    *ret_failure = {CORRAL_STAGE_STDIO, -error};
-    return false;
-  }
-  corral_child_plan plan{};
-  for (int i = 0; i < 3; i++) plan.stdio[i] = stdio.fds[i];
-  std::vector<char *> env = pointers(request.env, 0);
-  plan.envp = env.data();
-  plan.parent_pid = getpid();
-
-  if (request.containment == Containment::kGroup) {
-    // argv[-1] is the slot that execvp's script rule needs.
-    std::vector<char *> argv = pointers(request.argv, 1);
-    request.settings.flags |= CORRAL_SET_SESSION;
-    if (request.on_owner_exit == CORRAL_POLICY_STOP) {
-      request.settings.flags |= CORRAL_SET_DEATHSIG;
-      request.settings.death_signal = SIGKILL;
-    }
-    plan.file = request.file.c_str();
-    plan.exec_fd = -1;
-    plan.argv = argv.data() + 1;
-    plan.cwd = request.cwd.c_str();
-    plan.control_fd = -1;
-    plan.settings = &request.settings;
-    return start_child(&plan, ret_started, ret_failure);
-  }
-
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-    *ret_failure = {CORRAL_STAGE_KEEPER, errno};
-    return false;
-  }
-  Fd ours(ends[0]), theirs(ends[1]);
+// START, and the directory of the leaf with it.
+bool send_start(int control, const SpawnRequest &request, const Leaf &leaf) {
   corral_start packet{};
   packet.header = {CORRAL_PROTOCOL_VERSION, CORRAL_START, 0, sizeof packet};
   packet.kill_signal = request.kill_signal;
@@ -144,8 +110,36 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   packet.grace_ms = request.grace_ms;
   packet.timeout_ms = request.timeout_ms;
   packet.settings = request.settings;
-  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 ||
-      send(ours.get(), &packet, sizeof packet, MSG_NOSIGNAL) != sizeof packet) {
+  (void)leaf.name.copy(packet.leaf, sizeof packet.leaf - 1);
+
+  struct iovec part = {&packet, sizeof packet};
+  struct msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(struct cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
+  if (leaf.fd) {
+    message.msg_control = ancillary;
+    message.msg_controllen = sizeof ancillary;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    const int fd = leaf.fd.get();
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  return sendmsg(control, &message, MSG_NOSIGNAL) == sizeof packet;
+}
+
+// Through the keeper. `plan` has the environment and stdio of the leader, for whom the keeper keeps them.
+bool start_kept(SpawnRequest &request, corral_child_plan &plan, const Leaf &leaf, Started *ret_started,
+                SpawnFailure *ret_failure) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    *ret_failure = {CORRAL_STAGE_KEEPER, errno};
+    return false;
+  }
+  Fd ours(ends[0]), theirs(ends[1]);
+  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 || !send_start(ours.get(), request, leaf)) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
     return false;
   }
@@ -178,6 +172,49 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   // Too long arguments are the caller's; whatever else the exec of the keeper failed with is ours.
   if (ret_failure->stage == CORRAL_STAGE_EXEC && ret_failure->error != E2BIG) ret_failure->stage = CORRAL_STAGE_KEEPER;
   return false;
+}
+
+} // namespace
+
+bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failure) {
+  ChildStdio stdio;
+  if (int error = open_stdio(request.stdio, &stdio, ret_started->pipes); error < 0) {
+    *ret_failure = {CORRAL_STAGE_STDIO, -error};
+    return false;
+  }
+  corral_child_plan plan{};
+  for (int i = 0; i < 3; i++) plan.stdio[i] = stdio.fds[i];
+  std::vector<char *> env = pointers(request.env, 0);
+  plan.envp = env.data();
+  plan.parent_pid = getpid();
+
+  if (request.containment == Containment::kGroup) {
+    // argv[-1] is the slot that execvp's script rule needs.
+    std::vector<char *> argv = pointers(request.argv, 1);
+    request.settings.flags |= CORRAL_SET_SESSION;
+    if (request.on_owner_exit == CORRAL_POLICY_STOP) {
+      request.settings.flags |= CORRAL_SET_DEATHSIG;
+      request.settings.death_signal = SIGKILL;
+    }
+    plan.file = request.file.c_str();
+    plan.exec_fd = -1;
+    plan.argv = argv.data() + 1;
+    plan.cwd = request.cwd.c_str();
+    plan.control_fd = -1;
+    plan.settings = &request.settings;
+    return start_child(&plan, ret_started, ret_failure);
+  }
+
+  Leaf leaf;
+  if (request.containment == Containment::kCgroup) (void)make_leaf(request.leaf, &leaf, &ret_started->leaf_failure);
+  const bool ok = start_kept(request, plan, leaf, ret_started, ret_failure);
+  if (ok) {
+    ret_started->leaf_directory = leaf.directory;
+  } else if (!leaf.name.empty()) {
+    leaf.fd.reset();
+    remove_leaf(leaf.directory, leaf.name);
+  }
+  return ok;
 }
 
 } // namespace corral::sys

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <string>
 
+#include "cgroup.h"
 #include "child_setup.h"
 #include "fd.h"
 
 namespace corral::sys {
 
-enum class Containment { kGroup = 0, kTree = 1 };
+// kCgroup: kTree, and a leaf of its own if one can be made.
+enum class Containment { kGroup = 0, kTree = 1, kCgroup = 2 };
 
 constexpr int kStdioPipe = -1;
 constexpr int kStdioIgnore = -2;
@@ -19,6 +21,7 @@ constexpr int kStdioIgnore = -2;
 struct SpawnRequest {
   Containment containment = Containment::kTree;
   std::string file, cwd;
+  std::string leaf;                                          // kCgroup: the name it gets
   std::string argv, env;                                     // each element ended by NUL
   int stdio[3] = {kStdioIgnore, kStdioIgnore, kStdioIgnore}; // or a descriptor number, then owned by lent[i] or 0..2
   Fd lent[3];
@@ -33,7 +36,10 @@ struct Started {
   int32_t pid = -1;
   Fd pidfd;
   Fd pipes[3]; // our ends, non-blocking; unset where no pipe was asked for
-  Fd control;  // containment `tree`: our end of the keeper's socket
+  Fd control;  // unless kGroup: our end of the keeper's socket
+  // kCgroup: the directory in which the keeper got a leaf; empty where that was not possible, with the reason.
+  std::string leaf_directory;
+  LeafFailure leaf_failure;
 };
 
 struct SpawnFailure {

@@ -12,7 +12,8 @@ export interface MachineFacts {
   /** hidepid of the mount at /proc: '0' | '1' | '2' | 'invisible' ...; undefined: unknown. */
   hidepid: string | undefined;
   init: InitFacts;
-  cgroup: CgroupFacts;
+  /** undefined: it could not be tried. */
+  cgroup: CgroupFacts | undefined;
   namespaces: NamespaceFacts;
 }
 
@@ -26,13 +27,18 @@ export interface InitFacts {
   zombies: number | undefined;
 }
 
+/** What came of the attempt to run something in a cgroup of its own. */
 export interface CgroupFacts {
-  /** Path of our own cgroup below the v2 mount; undefined: no cgroup v2. */
-  path: string | undefined;
-  /** Whether a leaf could be made there. */
-  writable: boolean;
+  /** Where the cgroup was made, or could not be made; '' when there is no such place. */
+  directory: string;
+  /** Why there was none; undefined: there was. */
+  problem: string | undefined;
   /** cgroup.kill, Linux 5.14. */
   kill: boolean;
+  /** cgroup.freeze, Linux 5.2. */
+  freeze: boolean;
+  /** CLONE_INTO_CGROUP, Linux 5.7. */
+  cloned: boolean;
 }
 
 export interface NamespaceFacts {
@@ -61,7 +67,7 @@ export function findings(facts: MachineFacts): Finding[] {
     ...(facts.kernel === undefined ? [] : kernelFindings(facts.kernel, facts.pid)),
     hidepidFinding(facts),
     initFinding(facts.init),
-    cgroupFinding(facts.cgroup),
+    ...cgroupFindings(facts.cgroup),
     namespaceFinding(facts),
   ];
 }
@@ -142,12 +148,19 @@ function initFinding({ name, caught, ignored, blocked, zombies }: InitFacts): Fi
   return { subject, state: 'info', found: `${who} holds no zombie now; whether it reaps can not be told without making one` };
 }
 
-function cgroupFinding({ path, writable, kill }: CgroupFacts): Finding {
+function cgroupFindings(cgroup: CgroupFacts | undefined): Finding[] {
   const subject = 'cgroup v2';
   const hint = 'containment "cgroup" falls back to "tree"';
-  if (path === undefined) return { subject, state: 'info', found: 'no', hint };
-  if (!writable) return { subject, state: 'info', found: `${path}, not writable`, hint };
-  return { subject, state: 'ok', found: `${path}, writable${kill ? ', cgroup.kill' : ''}` };
+  if (cgroup === undefined) return [{ subject, state: 'info', found: 'could not be tried', hint }];
+  if (cgroup.problem !== undefined) return [{ subject, state: 'info', found: cgroup.problem, hint }];
+  const useful = (subject: string, present: boolean, since: string, otherwise: string): Finding =>
+    present ? { subject, state: 'ok', found: 'yes' } : { subject, state: 'info', found: `no (Linux ${since})`, hint: otherwise };
+  return [
+    { subject, state: 'ok', found: `trees can have a cgroup of their own, in ${cgroup.directory}` },
+    useful('cgroup.kill', cgroup.kill, '5.14', 'members are killed one by one while they are frozen'),
+    useful('cgroup.freeze', cgroup.freeze, '5.2', 'members are killed while they may fork'),
+    useful('clone into a cgroup', cgroup.cloned, '5.7, and not filtered', 'a command moves there before it is executed'),
+  ];
 }
 
 function namespaceFinding({ namespaces, uid }: MachineFacts): Finding {

@@ -11,7 +11,7 @@ const STYLES: Record<Finding['state'], Style | undefined> = { ok: 'green', limit
 export function doctorCommand(act: Act): Command {
   return withJson(new Command('doctor'))
     .summary('what this machine offers, and what corral will use')
-    .description('Looks at kernel, /proc, PID 1, cgroups, namespaces and the configuration. Changes nothing.')
+    .description('Looks at kernel, /proc, PID 1, cgroups (it makes one and removes it), namespaces and the configuration. Changes nothing.')
     .addHelpText(
       'after',
       `

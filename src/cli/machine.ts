@@ -1,11 +1,11 @@
-/** Reads what `corral doctor` reports on. Changes nothing; what can not be read is undefined. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
-import { kernel as kernelReport } from '../native.js';
+/** Reads what `corral doctor` reports on. Leaves nothing changed; what can not be found out is undefined. */
+import { readFileSync } from 'node:fs';
+import { kernel as kernelReport, LEAF_CLONED, LEAF_FREEZE, LEAF_KILL } from '../native.js';
+import { planSpawn } from '../process/options.js';
+import { spawnPlanned } from '../process/spawn.js';
 import { snapshot } from '../tree/scan.js';
 import { explain } from './command.js';
 import type { CgroupFacts, InitFacts, MachineFacts, NamespaceFacts } from './doctor-checks.js';
-
-const CGROUP_ROOT = '/sys/fs/cgroup';
 
 export async function readMachine(): Promise<MachineFacts> {
   let kernel: MachineFacts['kernel'];
@@ -24,7 +24,7 @@ export async function readMachine(): Promise<MachineFacts> {
     uid: process.getuid?.() ?? -1,
     hidepid: hidepidOf(read('/proc/self/mountinfo')),
     init: await readInit(kernel !== undefined),
-    cgroup: readCgroup(),
+    cgroup: kernel === undefined ? undefined : await tryCgroup(),
     namespaces: readNamespaces(),
   };
 }
@@ -76,20 +76,24 @@ async function readInit(canScan: boolean): Promise<InitFacts> {
   };
 }
 
-function readCgroup(): CgroupFacts {
-  // The v2 hierarchy has id 0 and no controller names, cgroups(7).
-  const path = /^0::(.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1];
-  const root = [CGROUP_ROOT, `${CGROUP_ROOT}/unified`].find((directory) => existsSync(`${directory}/cgroup.procs`));
-  if (path === undefined || root === undefined) return { path: undefined, writable: false, kill: false };
-  const directory = root + path;
-  let writable = true;
+/** Modes, mount options, limits and filters each can forbid it; so it is done: a command that does nothing is run in a cgroup of its own. */
+async function tryCgroup(): Promise<CgroupFacts | undefined> {
   try {
-    accessSync(directory, constants.W_OK);
-    accessSync(`${directory}/cgroup.procs`, constants.W_OK);
+    const child = await spawnPlanned(planSpawn('true', [], { containment: 'cgroup', stdout: 'ignore', stderr: 'ignore' }));
+    await child.empty;
+    if (child.leaf === undefined) return undefined;
+    const { flags, directory } = child.leaf;
+    const has = (flag: number) => (flags & flag) !== 0;
+    return {
+      directory,
+      problem: child.containmentReason ?? undefined,
+      kill: has(LEAF_KILL),
+      freeze: has(LEAF_FREEZE),
+      cloned: has(LEAF_CLONED),
+    };
   } catch {
-    writable = false;
+    return undefined; // no keeper, no such program: other findings say so
   }
-  return { path, writable, kill: existsSync(`${directory}/cgroup.kill`) };
 }
 
 function readNamespaces(): NamespaceFacts {

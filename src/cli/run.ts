@@ -50,7 +50,11 @@ export function runCommand(act: Act): Command {
         .default(5000, '5s'),
     )
     .option('--signal <name>', 'first signal of a stop', signalArgument, 'SIGTERM')
-    .addOption(new Option('--containment <level>', 'how far the tree reaches').choices(['group', 'tree', 'cgroup']).default('tree'))
+    .addOption(
+      new Option('--containment <level>', 'how far the tree reaches; cgroup: where one can be made')
+        .choices(['group', 'tree', 'cgroup'])
+        .default('tree'),
+    )
     .addOption(
       new Option('--on-leader-exit <policy>', 'what becomes of the rest when the command itself ends')
         .choices(['stop', 'wait', 'leave'])
@@ -88,12 +92,14 @@ async function run(command: string, args: string[], options: RunOptions): Promis
   try {
     const child = await spawnPlanned(planSpawn(command, args, { ...spawnOptions(options), signal: interrupt.beforeStart.signal }));
     interrupt.forwardTo(child, options.killAfter);
+    const { containment, containmentReason } = child;
+    if (containmentReason !== null) warn(`run: containment "${containment}" is used: ${containmentReason}`);
     // What comes while the rest is being ended did not end the command.
     const [{ leader, by }, end] = await Promise.all([child.exited.then((leader) => ({ leader, by: interrupt.by })), child.empty]);
     // The timeout is that of the whole run: it may have come for those who outlived the command.
     const exit = { ...leader, timedOut: child.timedOut };
     report?.write(toJson(end));
-    if (options.json) process.stderr.write(`${toJsonLine({ ...exit, report: end })}\n`);
+    if (options.json) process.stderr.write(`${toJsonLine({ ...exit, containment, containmentReason, report: end })}\n`);
     if (end.survivors.length > 0 && options.onLeaderExit !== 'leave') {
       warn(`run: not everything could be ended: ${end.survivors.map((one) => `${one.pid} ${one.name} (${one.reason})`).join(', ')}`);
       return EXIT_OWN_ERROR;

@@ -12,10 +12,12 @@ import { ProcessError } from '../errors.js';
 import {
   closeId,
   END_ALONE,
+  END_CGROUP,
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
   kernel,
+  type LeafReport,
   type Member,
   type NativeEvent,
   NEVER,
@@ -26,7 +28,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { type Claim, claimOf, type IsLed, selectMembers } from '../tree/members.js';
+import { type Claim, claimOf, type IsLed, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
 import { terminate } from '../tree/terminate.js';
@@ -42,6 +44,7 @@ import type {
   TerminationOptions,
   TerminationReport,
 } from '../types.js';
+import { leafName, leafProblem } from './leaf.js';
 import { planTermination, type SpawnPlan, type Termination } from './options.js';
 import { Pipes } from './stdio.js';
 
@@ -88,6 +91,9 @@ export class SpawnedChild implements Child {
   /** Called whenever a ladder has ended and somebody lives, also when nobody had called stop(). */
   onSurvivors: ((report: TerminationReport) => void) | undefined;
 
+  /** Level `cgroup`: what became of the tree's own cgroup. */
+  readonly leaf: LeafReport | undefined;
+
   readonly #id: number;
   readonly #keeperPid: number;
   readonly #startedAt = performance.now();
@@ -125,11 +131,12 @@ export class SpawnedChild implements Child {
     this.#id = event.id;
     this.pid = this.pgid = this.sid = event.pid;
     this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
-    this.containment = plan.containment;
-    this.containmentReason = plan.containmentReason;
+    this.leaf = event.leaf;
+    this.containmentReason = event.leaf === undefined ? null : leafProblem(event.leaf);
+    this.containment = this.containmentReason === null ? plan.containment : 'tree';
     this.labels = plan.labels;
     this.#keeperPid = event.keeperPid;
-    this.#isKept = plan.containment === 'tree';
+    this.#isKept = plan.containment !== 'group';
     if (this.#isKept) protectKeeper(event.keeperPid);
     this.#name = basename(plan.request.file).slice(0, 15);
     this.#onLeaderExit = plan.onLeaderExit;
@@ -216,8 +223,15 @@ export class SpawnedChild implements Child {
     if (this.#lastReport !== undefined) return [];
     if (!this.#isKept) return this.#membersByClaim();
     // Everybody's chain of parents ends at the keeper: it adopts those whose parent died.
-    const table = await scan();
-    return table.descendants(this.#keeperPid).filter((row) => table.isLive(row.pid));
+    const leaf = this.#leafName;
+    const table = await scan(leaf === undefined ? {} : { fields: [...DEFAULT_FIELDS, 'cgroup'] });
+    const members = new Set(table.descendants(this.#keeperPid));
+    if (leaf !== undefined) for (const row of table) if (isInLeaf(row, leaf)) members.add(row);
+    return [...members].filter((row) => table.isLive(row.pid));
+  }
+
+  get #leafName(): string | undefined {
+    return this.containment === 'cgroup' ? leafName(this.#treeId) : undefined;
   }
 
   async #membersByClaim(): Promise<ProcessInfo[]> {
@@ -226,16 +240,18 @@ export class SpawnedChild implements Child {
 
   /**
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
-   * also descendants, other groups and sessions led by members, and whoever carries the mark.
+   * also descendants, other groups and sessions led by members, whoever carries the mark or is in the cgroup.
    */
   #looks(fields: readonly ProcessField[] = ['name', 'state']): (isLed?: IsLed) => Promise<ProcessInfo[]> {
+    const leaf = this.#leafName;
     let claim: Claim | undefined;
-    const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, 'env' as const] };
+    const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
+    const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
     return async (isLed) => {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
       const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
-      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId });
+      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
       const seen = selectMembers(
         table,
         claim,
@@ -294,7 +310,7 @@ export class SpawnedChild implements Child {
         if (event.flags & END_TIMED_OUT) this.timedOut = true;
         this.#keeperIsGone();
         if (event.flags & END_LEFT) this.#leaveOrEnd();
-        else this.#finish(this.#keeperReport([], (event.flags & END_FORCED) !== 0, event.durationUs / 1000));
+        else this.#finish(this.#keeperReport([], event.flags, event.durationUs / 1000));
         break;
       case 'lost':
         this.keeperLost = true;
@@ -317,7 +333,7 @@ export class SpawnedChild implements Child {
   #keeperFailed(): void {
     const survivors = (this.#survivors ?? []).map((member) => survivor(member, this.identity.bootId));
     this.#survivors = undefined;
-    this.#ladderOver(this.#keeperReport(survivors, !survivors.every(isNotForced)));
+    this.#ladderOver(this.#keeperReport(survivors, survivors.every(isNotForced) ? 0 : END_FORCED));
   }
 
   #leaderExited(event: ExitedEvent): void {
@@ -439,6 +455,8 @@ export class SpawnedChild implements Child {
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
     this.#lastReport = report;
+    // What the keeper could not remove, because it was killed, or did not, by policy `leave`.
+    if (this.#leafName !== undefined && report.proof !== 'cgroup') native().removeLeaf(this.leaf?.directory ?? '', this.#leafName);
     if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(report);
     this.#release();
@@ -521,7 +539,7 @@ export class SpawnedChild implements Child {
 
   // ---- reports ----------------------------------------------------------------------------------------------------------
 
-  #keeperReport(survivors: Survivor[], isForced: boolean, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
+  #keeperReport(survivors: Survivor[], flags: number, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
     const { bootId } = this.identity;
     return {
       terminated: (this.#terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
@@ -532,10 +550,10 @@ export class SpawnedChild implements Child {
         signal: signalName(detail),
       })),
       survivors,
-      escalated: isForced,
+      escalated: (flags & END_FORCED) !== 0,
       durationMs,
-      // The keeper's list of survivors is a scan as well; only `empty` rests on ECHILD.
-      proof: survivors.length === 0 ? 'echild' : 'scan',
+      // The keeper's list of survivors is a scan as well; only `empty` rests on ECHILD, and on the cgroup that has nobody left.
+      proof: survivors.length > 0 ? 'scan' : flags & END_CGROUP ? 'cgroup' : 'echild',
     };
   }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { invalidArgument } from '../errors.js';
 import {
   type ChildSettings,
+  CONTAIN_CGROUP,
   CONTAIN_GROUP,
   CONTAIN_TREE,
   NEVER,
@@ -22,6 +23,7 @@ import {
 import { checkDelay, checkOptions, terminationSettings } from '../tree/options.js';
 import type { Containment, SpawnOptions, TerminationOptions } from '../types.js';
 import { environmentOf, newTreeId } from './environment.js';
+import { leafName } from './leaf.js';
 
 /** How a tree is asked to end, and when it is made to. */
 export interface Termination {
@@ -35,9 +37,8 @@ export interface SpawnPlan {
   /** Complete but for the id. */
   request: SpawnRequest;
   treeId: string;
+  /** What was asked for. */
   containment: Containment;
-  /** Why `containment` is less than what was asked for; null when it is not. */
-  containmentReason: string | null;
   onLeaderExit: 'stop' | 'wait' | 'leave';
   termination: Termination;
   /** Streams of the caller without a descriptor of their own: a pipe is made and joined to them. */
@@ -48,6 +49,7 @@ export interface SpawnPlan {
 }
 
 const CONTAINMENTS = ['group', 'tree', 'cgroup'] as const;
+const LEVELS = { group: CONTAIN_GROUP, tree: CONTAIN_TREE, cgroup: CONTAIN_CGROUP } as const;
 const LEADER_POLICIES = ['stop', 'wait', 'leave'] as const;
 const OWNER_POLICIES = ['stop', 'leave'] as const;
 const POLICIES = { stop: POLICY_STOP, wait: POLICY_WAIT, leave: POLICY_LEAVE } as const;
@@ -82,7 +84,8 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
   return {
     request: {
       id: 0,
-      containment: containment === 'group' ? CONTAIN_GROUP : CONTAIN_TREE,
+      containment: LEVELS[containment],
+      leaf: containment === 'cgroup' ? leafName(treeId) : undefined,
       file,
       argv: argumentBlock(given.argv0 === undefined ? file : text(given.argv0, 'argv0', 'a string', true), args),
       env: environment.env,
@@ -99,8 +102,7 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
       settings: settingsOf(given),
     },
     treeId,
-    containment: containment === 'group' ? 'group' : 'tree',
-    containmentReason: containment === 'cgroup' ? 'this version creates no cgroups; the keeper holds the tree' : null,
+    containment,
     onLeaderExit,
     termination,
     source: stdin.stream,

@@ -90,17 +90,21 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
 
 /**
  * A keeper that was killed before it could say anything (EPIPE) may have started the leader already: whoever carries the mark of the tree
- * is ended before the failure is reported. Any other failure leaves nothing.
+ * or is in its cgroup is ended before the failure is reported. Any other failure leaves nothing.
  */
-async function endUnannounced({ treeId, termination: { killSignal, graceMs } }: SpawnPlan, { errno }: FailedEvent): Promise<void> {
+async function endUnannounced(plan: SpawnPlan, { errno, leaf }: FailedEvent): Promise<void> {
   if (errno !== EPIPE) return;
-  let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark: { value: treeId, since: 0n } };
+  const { treeId, request, termination } = plan;
+  const { killSignal, graceMs } = termination;
+  const mark = { value: treeId, since: 0n };
+  let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark, ...(request.leaf && { leaf: request.leaf }) };
   const look = async () => {
-    const seen = selectMembers(await scan({ fields: ['name', 'state', 'env'] }), claim, self());
+    const seen = selectMembers(await scan({ fields: ['name', 'state', 'env', 'cgroup'] }), claim, self());
     claim = seen.claim;
     return seen.members;
   };
   await terminate(look, { killSignal, forceKillAfterDelay: graceMs === NEVER ? false : graceMs }).catch(() => {});
+  if (leaf?.directory && request.leaf) native().removeLeaf(leaf.directory, request.leaf);
 }
 
 function aborted(signal: AbortSignal): ProcessError {

@@ -10,15 +10,16 @@
  *     child of a shell shares its group with the shell's other children, and those are not ours;
  *  4. its session is led, or was led, by a member, for the same reason;
  *  5. its environment carries the mark of the tree, and the caller has said which mark that is. A process found by pid is never
- *     asked for its mark: everything a tree starts inherits it, so an outlier of a tree would claim the whole tree.
+ *     asked for its mark: everything a tree starts inherits it, so an outlier of a tree would claim the whole tree;
+ *  6. it is in the cgroup that was made for the tree, of whatever age and descent it is.
  * whatever these say, it is not a member when
- *  6. it is a thread of the kernel, PID 1, ourselves, one of our ancestors or a keeper of our own trees; nor do rules 3 and 4
+ *  7. it is a thread of the kernel, PID 1, ourselves, one of our ancestors or a keeper of our own trees; nor do rules 3 and 4
  *     ever apply to the group and session that we are in ourselves;
- *  7. it is older than the member it was found through. A child can not be; its parent's number was used again;
- *  8. it leads a claimed group or session but is not who led it: the number was used again, and the claim is void. The kernel does not
+ *  8. it is older than the member it was found through. A child can not be; its parent's number was used again;
+ *  9. it leads a claimed group or session but is not who led it: the number was used again, and the claim is void. The kernel does not
  *     give a number away while a process is left in the group or session of that number, so a claim ends with the first
  *     look that finds nobody in it;
- *  9. it is in a claimed group or session of which nothing shows that the number was not used again since the last look, and it is younger
+ * 10. it is in a claimed group or session of which nothing shows that the number was not used again since the last look, and it is younger
  *     than that. What shows it: the leader or its zombie; a process that we know already; or the kernel, asked for the group of the
  *     leader itself (`isLed`). An older one is ours: its session it has from its parent, from a time when the number was our leader's.
  * Zombies (nothing of them runs) are followed, since a zombie may lead a group, but are no live members.
@@ -38,6 +39,8 @@ export interface Claim {
   readonly sessions: ReadonlyMap<number, Led>;
   /** Value of CORRAL_TREE; nothing older than `since` carries it. */
   readonly mark?: { readonly value: string; readonly since: bigint };
+  /** Name of the tree's own cgroup, which nothing else is called. */
+  readonly leaf?: string;
 }
 
 export interface Led {
@@ -62,14 +65,22 @@ export interface ClaimOptions {
   heldAt?: bigint;
   /** The tree's CORRAL_TREE; the table must have been scanned with 'env'. */
   mark?: string;
+  /** The name of the tree's own cgroup; the table must have been scanned with 'cgroup'. */
+  leaf?: string;
 }
 
-export function claimOf(root: Key, { leader = false, heldAt, mark }: ClaimOptions = {}): Claim {
+export function claimOf(root: Key, { leader = false, heldAt, mark, leaf }: ClaimOptions = {}): Claim {
   const own = new Map([[root.pid, root.startTicks]]);
   const led: Claim['groups'] = new Map(
     leader ? [[root.pid, { since: root.startTicks, heldAt: heldAt ?? root.startTicks, isProven: false }]] : [],
   );
-  return { known: own, groups: led, sessions: led, ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks } }) };
+  return {
+    known: own,
+    groups: led,
+    sessions: led,
+    ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks } }),
+    ...(leaf === undefined ? {} : { leaf }),
+  };
 }
 
 /** Live members, parents before children; and the claim for the next look. `isLed` is asked after the look, and counts for all of it. */
@@ -126,13 +137,17 @@ export function selectMembers(
       admitAll(table.session(pid), startTicks);
     }
   }
+  // Last, and leading nobody else into the tree: whoever was put there from outside may lead a session that is not ours.
+  if (claim.leaf !== undefined) {
+    for (const row of table) if (isInLeaf(row, claim.leaf) && !isSpared(row, table, ourselves)) found.set(row.pid, row);
+  }
   return {
     members: [...found.values()].filter((row) => table.isLive(row.pid)),
     claim: { ...claim, known, groups, sessions },
   };
 }
 
-/** Claims on groups or sessions that can not have become somebody else's (rule 8), nor are our own (rule 6). */
+/** Claims on groups or sessions that can not have become somebody else's (rule 9), nor are our own (rule 7). */
 function stillHeld(
   claims: ReadonlyMap<number, Led>,
   table: ProcessTable,
@@ -160,4 +175,11 @@ function isSpared(row: ProcessRow, table: ProcessTable, ourselves: Self): boolea
 /** A tree inside a tree has a mark of its own and keeps those around it in CORRAL_TREE_PARENTS, separated by colons. */
 function carriesMark({ env }: ProcessRow, mark: string): boolean {
   return env !== undefined && (env.CORRAL_TREE === mark || (env.CORRAL_TREE_PARENTS ?? '').split(':').includes(mark));
+}
+
+/** Whether a process is in the cgroup of this name, or below it; the table must have been scanned with 'cgroup'. */
+export function isInLeaf({ cgroup }: ProcessRow, name: string): boolean {
+  // The line of v2; those of v1 have a number and controllers before the path.
+  const path = /^0::(.*)$/m.exec(cgroup ?? '')?.[1];
+  return path?.split('/').includes(name) ?? false;
 }

@@ -1,9 +1,10 @@
 /**
- * Setup of every native and integration test file: refuses to run outside the namespace, and fails the test that leaves a process,
- * or the file that leaves descriptors or threads. What was left is named and ended, so that later tests are not disturbed.
+ * Setup of every native and integration test file: refuses to run outside the namespace, and fails the test that leaves a process or a
+ * cgroup, or the file that leaves descriptors or threads. What was left is named and ended, so that later tests are not disturbed.
  */
 import { promises as fs } from 'node:fs';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { cgroupsBelow, removeCgroups } from './cgroup.js';
 import { contained } from './contained.js';
 import { eventually } from './eventually.js';
 import { allProcesses, commandLine, describeProcess, isAlive, openFiles, type ProcStat, processOfPidfd, threads } from './proc.js';
@@ -59,12 +60,28 @@ async function leftProcesses(): Promise<string[]> {
   }
 }
 
+/** A cgroup is removed by a keeper on its way out. */
+async function leftCgroups(before: ReadonlySet<string>): Promise<string[]> {
+  const fresh = () => cgroupsBelow().filter((directory) => !before.has(directory));
+  try {
+    await eventually(() => fresh().length === 0, SETTLE_MS);
+    return [];
+  } catch {
+    const left = fresh();
+    await removeCgroups(left);
+    return left;
+  }
+}
+
 beforeEach(({ onTestFinished }) => {
   known = new Set(strangers().map(key));
+  const cgroups = new Set(cgroupsBelow());
   // Not afterEach: the helpers clean up in onTestFinished, last registered first, so this comes after all of them.
   onTestFinished(async () => {
     const left = await leftProcesses();
+    const made = await leftCgroups(cgroups);
     if (left.length > 0) throw new Error(`the test left ${left.length} process(es):\n  ${left.join('\n  ')}`);
+    if (made.length > 0) throw new Error(`the test left ${made.length} cgroup(s):\n  ${made.join('\n  ')}`);
   });
 });
 

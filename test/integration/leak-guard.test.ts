@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, type TestContext } from 'vitest';
+import { cgroupsBelow, requireCgroup } from '../helpers/cgroup.js';
 import { eventually } from '../helpers/eventually.js';
 import { allProcesses, commandLine } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
@@ -64,6 +65,15 @@ describe('scripts/contained.mjs', () => {
     expect(output).toMatch(/left behind: file \/.*\/forgotten\n$/);
   });
 
+  it('names a cgroup that is left, and removes it', async (context) => {
+    const run = requireCgroup(context);
+    const before = cgroupsBelow(run);
+    const { code, output } = await contained(context, 'mkdir "$CORRAL_TEST_CGROUP/forgotten"');
+    expect(code).toBe(1);
+    expect(output).toMatch(/left behind: cgroup \/.*\/forgotten\n$/);
+    expect(cgroupsBelow(run)).toEqual(before);
+  });
+
   it('ends all of it when interrupted', async (context) => {
     await contained(context, 'true');
     const temporary = tempDirectory();
@@ -110,12 +120,16 @@ describe('test/helpers/setup-contained.ts', () => {
           .trim(),
       ]),
     );
-    expect(Object.keys(said).sort()).toEqual(['leaves-descriptor', 'leaves-nothing', 'leaves-process', 'leaves-thread']);
+    expect(Object.keys(said).sort()).toEqual(['leaves-cgroup', 'leaves-descriptor', 'leaves-nothing', 'leaves-process', 'leaves-thread']);
     expect(said['leaves-nothing']).toBe('');
     expect(said['leaves-process']).toMatch(
       /^leaves a daemon: Error: the test left 1 process\(es\):\n {2}\d+ \(state S, parent 1, .*\): sleep 1000\n/,
     );
     expect(said['leaves-process']).not.toMatch(/is not disturbed by it/);
+    // Where no cgroup can be made it is skipped.
+    const cgroup = process.env.CORRAL_TEST_CGROUP ? /^leaves a cgroup: Error: the test left 1 cgroup\(s\):\n {2}\/.*\/forgotten\n/ : /^$/;
+    expect(said['leaves-cgroup']).toMatch(cgroup);
+    expect(said['leaves-cgroup']).not.toMatch(/is not disturbed by it/);
     expect(said['leaves-descriptor']).toMatch(/left open:\n {2}descriptor \d+: \/dev\/null/);
     expect(said['leaves-thread']).toMatch(/left open:\n.*thread \d+/s);
   });

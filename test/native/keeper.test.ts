@@ -25,6 +25,10 @@ const EPERM_REASON = 1;
 const UNINTERRUPTIBLE = 2;
 /** sizeof(struct corral_settings) */
 const SETTINGS_SIZE = 32 + 16 * 24 + 4 + 256 * 4 + 4;
+/** CORRAL_PROTOCOL_VERSION */
+const VERSION = 2;
+/** CORRAL_LEAF_NAME */
+const LEAF_SIZE = 64;
 const EPROTO = 71;
 const STAGE_CWD = 9;
 const STAGE_EXEC = 13;
@@ -603,7 +607,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
   });
 
   describe('packets', () => {
-    const header = (type: number, size: number, version = 1) => {
+    const header = (type: number, size: number, version = VERSION) => {
       const bytes = Buffer.alloc(8);
       bytes.writeUInt8(version, 0);
       bytes.writeUInt8(type, 1);
@@ -619,8 +623,8 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
 
     it.each([
       ['of no length', Buffer.alloc(0)],
-      ['too short for a header', Buffer.from([1, 3])],
-      ['of another version', header(3, 8, 2)],
+      ['too short for a header', Buffer.from([VERSION, 3])],
+      ['of another version', header(3, 8, VERSION + 1)],
       ['of an unknown type', header(99, 8)],
       ['of a type that only the keeper sends', header(70, 8)],
       ['with a size that is not its own', header(3, 9)],
@@ -642,7 +646,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect(owner.all('sendFailed')).toEqual([]);
     });
 
-    const SIZE = 8 + 16 + 16 + SETTINGS_SIZE;
+    const SIZE = 8 + 16 + 16 + SETTINGS_SIZE + LEAF_SIZE;
     const startPacket = (change: (bytes: Buffer) => void) => {
       const bytes = Buffer.alloc(SIZE);
       header(1, SIZE).copy(bytes);
@@ -657,7 +661,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     });
 
     it.each([
-      ['of another version', startPacket((bytes) => bytes.writeUInt8(2, 0))],
+      ['of another version', startPacket((bytes) => bytes.writeUInt8(VERSION + 1, 0))],
       ['of another type', startPacket((bytes) => bytes.writeUInt8(3, 1))],
       ['of a wrong size', startPacket(() => {}).subarray(0, SIZE - 4)],
       ['with a wrong size', startPacket((bytes) => bytes.writeUInt32LE(SIZE - 4, 4))],
@@ -667,6 +671,9 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       ['with a negative grace', startPacket((bytes) => bytes.writeBigInt64LE(-2n, 24))],
       ['with a negative timeout', startPacket((bytes) => bytes.writeBigInt64LE(-1n, 32))],
       ['with more limits than there are', startPacket((bytes) => bytes.writeUInt32LE(17, 40 + 28))],
+      ['with a leaf that is elsewhere', startPacket((bytes) => bytes.write('a/b', SIZE - LEAF_SIZE))],
+      ['with a leaf that is its own parent', startPacket((bytes) => bytes.write('..', SIZE - LEAF_SIZE))],
+      ['with a name of a leaf that does not end', startPacket((bytes) => bytes.fill('x', SIZE - LEAF_SIZE))],
       ['with more groups than there are', startPacket((bytes) => bytes.writeUInt32LE(257, 40 + 32 + 16 * 24))],
     ])('a START %s is refused', async (_, bytes) => {
       const owner = run(['true'], [`start=${bytes.toString('hex')}`]);

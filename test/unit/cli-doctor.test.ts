@@ -26,7 +26,7 @@ const GOOD: MachineFacts = {
   uid: 1000,
   hidepid: '0',
   init: { name: 'systemd', caught: SIGCHLD, ignored: 0n, blocked: 0n, zombies: 0 },
-  cgroup: { path: '/user.slice', writable: true, kill: true },
+  cgroup: { directory: '/sys/fs/cgroup/user.slice', problem: undefined, kill: true, freeze: true, cloned: true },
   namespaces: { maxUser: 1000, unprivilegedClone: 1, apparmorRestricts: undefined },
 };
 const kernel = (changes: Partial<NonNullable<MachineFacts['kernel']>>): Partial<MachineFacts> => ({
@@ -51,8 +51,12 @@ describe('findings', () => {
     ['an init with zombies', { init: { ...GOOD.init, name: 'node', zombies: 3 } }, 'PID 1 reaps', 'limited', /node holds 3 zombies/],
     ['an init that ignores SIGCHLD', { init: { ...GOOD.init, caught: 0n, ignored: SIGCHLD } }, 'PID 1 reaps', 'ok', /no zombie/],
     ['an init that shows nothing', { init: { ...GOOD.init, name: 'sleep', caught: 0n } }, 'PID 1 reaps', 'info', /can not be told/],
-    ['no cgroup v2', { cgroup: { path: undefined, writable: false, kill: false } }, 'cgroup v2', 'info', /no/],
-    ['a cgroup of others', { cgroup: { path: '/', writable: false, kill: true } }, 'cgroup v2', 'info', /not writable/],
+    ['a cgroup of our own', {}, 'cgroup v2', 'ok', /in \/sys\/fs\/cgroup\/user\.slice/],
+    ['no cgroup', { cgroup: { ...GOOD.cgroup, problem: 'not delegated' } }, 'cgroup v2', 'info', /not delegated/],
+    ['no attempt', { cgroup: undefined }, 'cgroup v2', 'info', /could not be tried/],
+    ['no cgroup.kill', { cgroup: { ...GOOD.cgroup, kill: false } }, 'cgroup.kill', 'info', /5\.14/],
+    ['no freezer', { cgroup: { ...GOOD.cgroup, freeze: false } }, 'cgroup.freeze', 'info', /5\.2/],
+    ['no CLONE_INTO_CGROUP', { cgroup: { ...GOOD.cgroup, cloned: false } }, 'clone into a cgroup', 'info', /5\.7/],
     ['namespaces forbidden', { namespaces: { ...GOOD.namespaces, maxUser: 0 } }, 'pid namespaces', 'info', /max_user_namespaces=0/],
   ] as const)('%s', (_name, changes, subject, state, found) => {
     const finding = findings({ ...GOOD, ...changes } as MachineFacts).find((one) => one.subject === subject);

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ProcessError } from '../../src/errors.js';
 import type { TerminationReport } from '../../src/types.js';
-import { empty, exited, fake, member, started } from '../fixtures/process-fake-addon.js';
+import { empty, exited, fake, member, type ScriptedEvent, started } from '../fixtures/process-fake-addon.js';
 
 vi.mock('../../src/native.js', async (original) => ({
   ...(await original<object>()),
@@ -20,6 +20,7 @@ const { ProcessTable } = await import('../../src/tree/table.js');
 const TIMED_OUT = 1;
 const FORCED = 2;
 const LEFT = 4;
+const CGROUP = 16;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
@@ -428,6 +429,98 @@ describe('the keeper is lost', () => {
     fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     await child.empty;
     expect(look).toHaveBeenCalledExactlyOnceWith({ fields: ['name', 'state', 'env'] });
+  });
+});
+
+describe('containment cgroup', () => {
+  const cgroup = { containment: 'cgroup', forceKillAfterDelay: 200 } as const;
+  const leaf = { flags: 15, stage: 0, errno: 0, directory: '/sys/fs/cgroup/user.slice' };
+  const failed = (stage: number, errno: number) => ({ flags: 0, stage, errno, directory: '/cg' });
+  const begin = async (event: ScriptedEvent) => {
+    const promise = spawn('cmd', [], { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', ...cgroup });
+    fake.emit(event);
+    return promise;
+  };
+  const name = () => fake.requests.at(-1)?.leaf;
+
+  it('is what it says, and what the proof says', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    expect(child).toMatchObject({ containment: 'cgroup', containmentReason: null });
+    fake.emit(exited(0), empty(CGROUP));
+    expect(await child.empty).toMatchObject({ survivors: [], proof: 'cgroup' });
+    expect(fake.openIds).toEqual([]);
+  });
+
+  it.each([
+    [failed(1, -38), /no cgroup v2 hierarchy is mounted/],
+    [failed(2, -2), /does not show the cgroup this program is in \(\/cg\)/],
+    [failed(3, -13), /made in \/cg: EACCES, permission denied \(it is not delegated/],
+    [failed(3, -30), /made in \/cg: EROFS, .*read-only/],
+    [failed(3, -11), /made in \/cg: EAGAIN, .*cgroup\.max/],
+    [failed(4, -95), /\/cg is threaded/],
+    [failed(5, -1), /put into a cgroup in \/cg: EPERM/],
+  ])('falls back to tree: %o', async (failure, reason) => {
+    const child = await begin(started(4242, 4241, failure));
+    expect(child).toMatchObject({ containment: 'tree', containmentReason: expect.stringMatching(reason) });
+    expect(child.containmentReason).toMatch(/; the keeper alone holds the tree$/);
+    fake.emit(exited(0), empty());
+    expect(await child.empty).toMatchObject({ proof: 'echild' });
+  });
+
+  it('members are also those in the cgroup', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    look.mockResolvedValue(
+      ProcessTable.from(
+        [
+          { pid: 4242, ppid: 4241, cgroup: `0::/user.slice/${name()}` },
+          { pid: 4300, ppid: 1, cgroup: `7:freezer:/\n0::/user.slice/${name()}/below` },
+          { pid: 4301, ppid: 1, cgroup: `0::/user.slice/${name()}1` },
+          { pid: 4302, ppid: 1, cgroup: `7:freezer:/${name()}\n0::/` },
+        ].map((row) => ({ pgid: row.pid, sid: row.pid, startTicks: 1n, bootId: 'boot', state: 'S', threads: 1, ...row })),
+        { nowTicks: 100n, nowMs: 0 },
+      ),
+    );
+    expect((await child.members()).map(({ pid }) => pid)).toEqual([4242, 4300]);
+    fake.emit(exited(0), empty(CGROUP));
+    await child.empty;
+  });
+
+  it('a lost keeper: the cgroup is removed when nobody is left', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    terminate.mockImplementationOnce(async (select) => {
+      await select();
+      expect(look).toHaveBeenCalledWith({ fields: ['name', 'state', 'env', 'cgroup'] });
+      expect(fake.callsOf('removeLeaf')).toEqual([]);
+      return report();
+    });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
+    await child.empty;
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
+    expect(fake.openIds).toEqual([]);
+  });
+
+  it('one that could say nothing: the same', async () => {
+    const promise = spawn('cmd', [], cgroup);
+    fake.emit({ type: 'failed', stage: 14, errno: -32, leaf: { ...leaf, flags: 0 } });
+    await expect(promise).rejects.toMatchObject({ code: 'EPIPE', stage: 'keeper' });
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
+  });
+
+  it('survivors, and those left by policy, keep it until they have been ended', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    look.mockResolvedValue(tableOf(4300));
+    fake.emit(exited(0), empty(LEFT));
+    expect(await child.empty).toMatchObject({ survivors: [{ pid: 4300 }] });
+    expect(fake.callsOf('removeLeaf')).toEqual([]);
+    await child.stop();
+    expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
+  });
+
+  it('a keeper that has removed it leaves nothing to be done', async () => {
+    const child = await begin(started(4242, 4241, leaf));
+    fake.emit(exited(0), empty(CGROUP));
+    await child.empty;
+    expect(fake.callsOf('removeLeaf')).toEqual([]);
   });
 });
 

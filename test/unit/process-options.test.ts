@@ -30,12 +30,12 @@ describe('planSpawn', () => {
       onOwnerExit: 0,
       settings: undefined,
     });
-    expect(plan).toMatchObject({ containment: 'tree', containmentReason: null, onLeaderExit: 'stop', labels: {} });
+    expect(plan).toMatchObject({ containment: 'tree', onLeaderExit: 'stop', labels: {} });
   });
 
   it.each([
     [{ containment: 'group' }, { containment: 0 }],
-    [{ containment: 'cgroup' }, { containment: 1 }],
+    [{ containment: 'cgroup' }, { containment: 2, leaf: expect.stringMatching(/^corral-[0-9a-f]{32}\.\d+$/) }],
     [{ argv0: '-sh' }, { file: 'cmd', argv: '-sh\0' }],
     [{ cwd: '/tmp' }, { cwd: '/tmp' }],
     [{ cwd: new URL('file:///tmp/a%20b') }, { cwd: '/tmp/a b' }],
@@ -80,11 +80,10 @@ describe('planSpawn', () => {
     expect(request(options)).toMatchObject(expected);
   });
 
-  it('says why a cgroup is not used', () => {
-    expect(planSpawn('cmd', [], { containment: 'cgroup' })).toMatchObject({
-      containment: 'tree',
-      containmentReason: expect.stringContaining('cgroup'),
-    });
+  it('names a cgroup for the level that has one, after the tree', () => {
+    const plan = planSpawn('cmd', [], { containment: 'cgroup' });
+    expect(plan).toMatchObject({ containment: 'cgroup', request: { leaf: `corral-${plan.treeId}` } });
+    expect(planSpawn('cmd', []).request.leaf).toBeUndefined();
   });
 
   it('encodes arguments with NUL after each, empty ones too', () => {

@@ -207,7 +207,35 @@ describe('rule 5: the mark', () => {
   });
 });
 
-describe('rule 6: never', () => {
+describe('rule 6: the cgroup', () => {
+  const inside = (path: string) => ({ cgroup: `1:name=systemd:/x\n0::${path}` });
+  const rows: Row[] = [
+    [100, 50, 100, 100, inside('/a/corral-1')],
+    [90, 1, 90, 90, inside('/a/corral-1/below')], // older than the tree, and leads a session
+    [91, 1, 90, 90, inside('/a')],
+    [92, 90, 92, 92, inside('/a')],
+    [110, 1, 110, 110, inside('/a/corral-12')],
+    [111, 1, 111, 111, { cgroup: '7:freezer:/corral-1\n0::/a' }],
+  ];
+
+  it('finds who is in it, or below it, whatever its age; and nobody through those', () => {
+    expect(pidsOf(rows, { leaf: 'corral-1' })).toEqual([100, 90]);
+  });
+
+  it('counts only when the caller names it', () => {
+    expect(pidsOf(rows)).toEqual([100]);
+  });
+
+  it('never has us or a keeper of ours in it', () => {
+    const own: Row[] = [
+      [59, 50, 59, 59, inside('/corral-1')],
+      [50, 40, 40, 40, inside('/corral-1')],
+    ];
+    expect(selectMembers(look(...own), claimOf(root, { leaf: 'corral-1' }), ourselves).members).toEqual([]);
+  });
+});
+
+describe('rule 7: never', () => {
   it.each<[string, Row[], number[]]>([
     [
       'kernel threads',
@@ -263,7 +291,7 @@ describe('rule 6: never', () => {
   });
 });
 
-describe('rule 7: older than what it was found through', () => {
+describe('rule 8: older than what it was found through', () => {
   it.each<[string, Row]>([
     ['a child', [101, 100, 40, 40, { startTicks: 999n }]],
     ['a member of the group', [101, 1, 100, 40, { startTicks: 999n }]],
@@ -282,7 +310,7 @@ describe('rule 7: older than what it was found through', () => {
   });
 });
 
-describe('rule 8: a number that was used again', () => {
+describe('rule 9: a number that was used again', () => {
   const before = select([
     [100, 50, 40, 40],
     [101, 100, 101, 101],
@@ -313,7 +341,7 @@ it('a process whose first thread has ended is live', () => {
   expect(pidsOf([[100, 50, 40, 40, { state: 'Z', threads: 3 }]])).toEqual([100]);
 });
 
-describe('rule 9: the number of a leader that is gone may be used again', () => {
+describe('rule 10: the number of a leader that is gone may be used again', () => {
   /** The root led a group and a session; both have been seen. */
   const { claim } = select([
     [100, 50, 100, 100],
