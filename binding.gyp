@@ -15,6 +15,7 @@
         "native/sys/child_setup.c",
         "native/sys/keeper_image.cc",
         "native/sys/kernel.cc",
+        "native/sys/orphans.cc",
         "native/sys/proc_parse.cc",
         "native/sys/proc_scan.cc",
         "native/sys/process_ref.cc",
@@ -42,6 +43,7 @@
             "native/sys/cgroup_leaf.h",
             "native/sys/cgroup_leaf.c",
             "native/sys/child_setup.h",
+            "native/sys/identity_checks.h",
             "native/sys/child_setup.c",
             "native/sys/raw_syscall.h",
             "<!@(ls native/keeper/*)"

@@ -10,6 +10,8 @@
 
 #include "convert.h"
 #include "environment.h"
+#include "sys/identity_checks.h"
+#include "sys/orphans.h"
 #include "sys/process_ref.h"
 #include "sys/terminal.h"
 #include "sys/thread.h"
@@ -164,6 +166,21 @@ Napi::Value kernel(const Napi::CallbackInfo &info) {
   return {info.Env(), convert::kernel_report(info.Env(), sys::kernel())};
 }
 
+Napi::Value ended_children(const Napi::CallbackInfo &info) {
+  std::vector<corral_member> children;
+  int error = sys::ended_children(&children);
+  if (error < 0) return Napi::Number::New(info.Env(), error);
+  return {info.Env(), convert::members(info.Env(), children)};
+}
+
+Napi::Value reap_adopted(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::reap_adopted(info[0].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value set_subreaper(const Napi::CallbackInfo &info) {
+  return Napi::Number::New(info.Env(), sys::set_subreaper(info[0].As<Napi::Boolean>().Value()));
+}
+
 Napi::Value get_env(const Napi::CallbackInfo &info) {
   const char *value = getenv(info[0].As<Napi::String>().Utf8Value().c_str());
   return value == nullptr ? info.Env().Null() : Napi::Value(Napi::String::New(info.Env(), value));
@@ -245,6 +262,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("scan", scan);
   add("startTicks", start_ticks);
   add("kernel", kernel);
+  add("endedChildren", ended_children);
+  add("reapAdopted", reap_adopted);
+  add("setSubreaper", set_subreaper);
   add("getenv", get_env);
   add("lookupUser", lookup_user);
   add("lookupGroup", lookup_group);
@@ -256,6 +276,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("leave", leave);
   add("watchdogArm", watchdog_arm);
   add("watchdogDisarm", watchdog_disarm);
+#ifdef CORRAL_UNVERIFIED_MARK
+  exports.Set("unverified", CORRAL_UNVERIFIED_MARK);
+#endif
   return exports;
 }
 

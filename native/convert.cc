@@ -276,6 +276,7 @@ napi_value described(napi_env env, Event &event) {
     object.number("status", event.status);
     object.number("flags", event.flags);
     object.number("elapsedUs", static_cast<double>(event.elapsed_us));
+    object.bigint("atTicks", static_cast<uint64_t>(event.at_ticks));
     object.number("userUs", static_cast<double>(event.user_us));
     object.number("systemUs", static_cast<double>(event.system_us));
     object.number("maxRssBytes", static_cast<double>(event.max_rss_bytes));
@@ -283,14 +284,7 @@ napi_value described(napi_env env, Event &event) {
   case Event::Type::kTerminated:
   case Event::Type::kSurvivors:
     object.text("type", event.type == Event::Type::kTerminated ? "terminated" : "survivors");
-    object.set("members", array_of(env, event.members, [env](const corral_member &member) {
-                 Writer row(env);
-                 row.number("pid", member.pid);
-                 row.bigint("startTicks", member.start_ticks);
-                 row.text("name", member.name, strnlen(member.name, sizeof member.name));
-                 row.number("detail", member.detail);
-                 return row.done();
-               }));
+    object.set("members", members(env, event.members));
     break;
   case Event::Type::kEmpty:
     object.text("type", "empty");
@@ -307,6 +301,7 @@ napi_value described(napi_env env, Event &event) {
   case Event::Type::kLost:
     object.text("type", "lost");
     object.number("status", event.status);
+    object.bigint("atTicks", static_cast<uint64_t>(event.at_ticks));
     break;
   case Event::Type::kGone:
     object.text("type", "gone");
@@ -395,6 +390,17 @@ napi_value events(napi_env env, std::vector<Event> &events) {
   bool is_pending = true;
   if (array == nullptr || napi_is_exception_pending(env, &is_pending) != napi_ok || is_pending) return nullptr;
   return array;
+}
+
+napi_value members(napi_env env, const std::vector<corral_member> &members) {
+  return array_of(env, members, [env](const corral_member &member) {
+    Writer row(env);
+    row.number("pid", member.pid);
+    row.bigint("startTicks", member.start_ticks);
+    row.text("name", member.name, strnlen(member.name, sizeof member.name));
+    row.number("detail", member.detail);
+    return row.done();
+  });
 }
 
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {

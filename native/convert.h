@@ -25,6 +25,7 @@ bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanReq
 
 // Null when the environment is ending.
 napi_value events(napi_env env, std::vector<Event> &events);
+napi_value members(napi_env env, const std::vector<corral_member> &members);
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel);
 napi_value descriptors(napi_env env, const int (&fds)[3]);
 napi_value user_ids(napi_env env, const sys::UserIds &ids);

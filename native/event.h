@@ -42,6 +42,7 @@ struct Event {
   int status = 0;                                         // exited, lost, gone: as wait(2); stopped: the signal
   uint32_t flags = 0;                                     // exited, empty: enum corral_end
   int64_t elapsed_us = 0;                                 // exited
+  int64_t at_ticks = 0;                                   // exited, lost: boot clock, leader not reaped; 0 = not known
   uint64_t user_us = 0, system_us = 0, max_rss_bytes = 0; // exited
   uint64_t duration_us = 0;                               // empty
   std::vector<corral_member> members;                     // terminated, survivors

@@ -10,7 +10,9 @@
 #include <csignal>
 #include <cstring>
 
+#include "sys/identity_checks.h"
 #include "sys/kernel.h"
+#include "sys/proc_scan.h"
 #include "sys/process_ref.h"
 #include "sys/reap.h"
 #include "sys/thread.h"
@@ -37,6 +39,13 @@ bool send_stop(Held &held, int signal, int64_t grace_ms) {
 bool send_kill(Held &held) {
   corral_header packet{CORRAL_PROTOCOL_VERSION, CORRAL_KILL, 0, sizeof packet};
   return send_packet(held, &packet, sizeof packet);
+}
+
+// Now, if the leader is not reaped yet, so that its number is certainly its own; 0 if it is: not known.
+int64_t number_held_at(const Held &held) {
+  int64_t now = sys::boottime_ticks();
+  int pidfd = held.pidfd.load(std::memory_order_acquire);
+  return pidfd >= 0 && sys::pidfd_signal(pidfd, 0) != -ESRCH ? now : 0;
 }
 
 // What became of the leaf, if one was wanted.
@@ -90,6 +99,10 @@ void Watch::remove_leaf(std::string directory, std::string name) {
 int Watch::signal(Held &held, int signal, bool group) {
   int pidfd = held.pidfd.load(std::memory_order_acquire);
   if (pidfd < 0) return -ESRCH;
+  if (!CORRAL_CHECKS_IDENTITY) {
+    int32_t pid = held.pid.load(std::memory_order_relaxed);
+    return ::kill(group ? -pid : pid, signal) < 0 ? -errno : 0;
+  }
   if (!group) return sys::pidfd_signal(pidfd, signal);
   int result = sys::pidfd_signal_group(pidfd, signal);
   if (result != -EINVAL || sys::kernel().pidfd_group_signal) return result;
@@ -364,6 +377,7 @@ void Watch::expire(int64_t now_ms) {
 void Watch::on_child_exit(Held &held) {
   if (held.child_pid == 0) return;
   if (held.kind == Held::Kind::kTree) on_control(held); // what the keeper said before it exited comes first
+  const int64_t at_ticks = number_held_at(held);
   sys::ExitReport report;
   int reaped;
   {
@@ -383,6 +397,7 @@ void Watch::on_child_exit(Held &held) {
       } else {
         Event event(Event::Type::kLost, held.id);
         event.status = report.status;
+        event.at_ticks = at_ticks;
         held.environment->post(std::move(event));
       }
     }
@@ -397,6 +412,7 @@ void Watch::on_child_exit(Held &held) {
   bool is_known = reaped > 0 || sys::pidfd_exit_status(pidfd, &report.status) == 0;
   Event event(is_known ? Event::Type::kExited : Event::Type::kLost, held.id);
   event.status = report.status;
+  event.at_ticks = at_ticks;
   event.flags = held.end_flags;
   if (sys::number_is_free(pidfd, held.pid.load(std::memory_order_relaxed))) event.flags |= CORRAL_END_ALONE;
   event.elapsed_us = sys::monotonic_us() - held.since_us;
@@ -472,6 +488,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
     const auto *packet = reinterpret_cast<const corral_exited *>(bytes);
     Event event(Event::Type::kExited, held.id);
     event.status = packet->wait_status;
+    event.at_ticks = sys::boottime_ticks();
     event.flags = packet->flags;
     event.elapsed_us = sys::monotonic_us() - held.since_us;
     event.user_us = packet->user_us;

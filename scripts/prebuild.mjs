@@ -7,7 +7,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import prebuildify from 'prebuildify';
 import { projectRoot } from './lib/command.mjs';
-import { headersPrefix } from './lib/node-gyp.mjs';
+import { headersPrefix, UNVERIFIED_MARK } from './lib/node-gyp.mjs';
 import { binaries, describe, manifestFile, sourceHash } from './lib/prebuilds.mjs';
 import { stage } from './lib/stage.mjs';
 
@@ -38,6 +38,9 @@ await promisify(prebuildify)({
   cache: path.join(projectRoot, '.cache/prebuildify'),
 });
 
+if (readFileSync(path.join(projectRoot, 'prebuilds', made)).includes(UNVERIFIED_MARK)) {
+  throw new Error(`${made} was compiled without identity checks: it must not be shipped`);
+}
 const records = binaries().map((file) => ({ ...describe(file), sources: file === made ? sources : before.get(file)?.sources }));
 writeFileSync(manifestFile, `${JSON.stringify({ binaries: records }, null, 2)}\n`);
 for (const { file, size, needs, exports } of records) {

@@ -140,6 +140,7 @@ const isBuilt = await leg(
     { name: 'dist', command: script('build.mjs', 'dist') },
     { name: 'addon', command: script('build.mjs', 'native') },
     { name: 'addon with sanitizers', command: script('build.mjs', 'sanitized') },
+    { name: 'addon without identity checks', command: script('build.mjs', 'unverified') },
   ]),
 );
 await leg('unit', suite(['unit'], here));

@@ -22,7 +22,7 @@ export const ERROR_CODES = {
   },
   ERR_REFUSED_TARGET: {
     type: 'REFUSED_TARGET',
-    advice: 'pid 0, 1, -1, corral itself, its ancestors and its own process group are never signalled.',
+    advice: 'pid 0, 1, -1, corral itself, its ancestors, its own process group and threads (also of the kernel) are never signalled.',
   },
   ERR_NO_SUCH_PROCESS: { type: 'NO_SUCH_PROCESS', advice: 'It is gone, or its number belongs to another process now.' },
   ERR_KEEPER_LOST: {

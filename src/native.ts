@@ -138,7 +138,18 @@ export type NativeEvent =
   | { id: number; type: 'failed'; stage: number; errno: number; leaf?: LeafReport }
   /** The leader ended and was reaped; `status` as wait(2). */
   /** `elapsedUs`: from the hand-over of the request until the exit was seen, on the monotonic clock of the watch thread. */
-  | { id: number; type: 'exited'; status: number; flags: number; elapsedUs: number; userUs: number; systemUs: number; maxRssBytes: number }
+  /** `atTicks`, also of `lost`: when the leader was not reaped yet, on the clock of start times; 0n = not known. */
+  | {
+      id: number;
+      type: 'exited';
+      status: number;
+      flags: number;
+      elapsedUs: number;
+      atTicks: bigint;
+      userUs: number;
+      systemUs: number;
+      maxRssBytes: number;
+    }
   | { id: number; type: 'terminated'; members: Member[] }
   /** SIGKILL (or, with NEVER, killSignal) did not end these. In batches; an empty one ends the list. */
   | { id: number; type: 'survivors'; members: Member[] }
@@ -149,7 +160,7 @@ export type NativeEvent =
   /** With `terminal`: it is gone, its other end was closed. */
   | { id: number; type: 'hungUp' }
   /** The keeper died before it said `empty`: the tree is not held any more. Last event of the id. */
-  | { id: number; type: 'lost'; status: number }
+  | { id: number; type: 'lost'; status: number; atTicks: bigint }
   /** A process opened with `open` is dead. `status` as wait(2) where the kernel tells (>= 6.15), else null. */
   | { id: number; type: 'gone'; status: number | null }
   | { id: number; type: 'scanned'; table: ScanColumns }
@@ -262,6 +273,16 @@ export interface NativeAddon {
   scan(request: ScanRequest): void;
   /** Start time of a pid in ticks, now; -ESRCH when there is none. */
   startTicks(pid: number): bigint | number;
+
+  /**
+   * Children of the first thread (adopted ones, and what it has forked itself) that have ended and are not reaped; `detail` is the
+   * status as wait(2). Only on that thread: -EPERM elsewhere; -EINVAL before Linux 4.7.
+   */
+  endedChildren(): Member[] | number;
+  /** Reaps one of them. 0, or -ECHILD when somebody else has. */
+  reapAdopted(pid: number): number;
+  /** prctl(2) PR_SET_CHILD_SUBREAPER. What it was before (0, 1), or -errno. */
+  setSubreaper(on: boolean): number;
 
   /** Capability probe; use `kernel()` below, which keeps the answer. */
   kernel(): KernelReport;

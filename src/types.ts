@@ -66,6 +66,16 @@ export interface RunResult extends ExitStatus {
 
 export interface AttachedProcess extends Disposable { readonly identity: ProcessIdentity; readonly exited: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>; isAlive(): boolean; kill(signal?: Signal): boolean }
 
+/** An adopted process that has ended. */
+export interface ReapedOrphan extends ProcessIdentity { name: string; exitCode: number | null; signal: NodeJS.Signals | null }
+export interface ReapOrphansOptions {
+  subreaper?: boolean;                              // true
+  graceMs?: number;                                 // 1000
+  keep?: (orphan: ReapedOrphan) => boolean;         // somebody else in this program waits for it
+  onReap?: (orphan: ReapedOrphan) => void;
+}
+export interface OrphanReaper extends Disposable { readonly reaped: number; stop(): void }
+
 export type ProcessField = 'name' | 'ppid' | 'pgid' | 'sid' | 'state' | 'tty' | 'startTime' | 'cpu' | 'memory' | 'uid' | 'args' | 'cwd' | 'exe' | 'env' | 'cgroup' | 'threads';
 export interface ProcessInfo extends ProcessIdentity { name?: string; ppid?: number; pgid?: number; sid?: number; state?: 'R' | 'S' | 'D' | 'T' | 't' | 'Z' | 'X' | 'I'; tty?: number; startTime?: Date; ageSeconds?: number; cpuMs?: number; rssBytes?: number; uid?: number; args?: string[]; cwd?: string; exe?: string; env?: Record<string, string>; cgroup?: string; threads?: number }
 export interface ProcessTable extends Iterable<ProcessInfo> { readonly size: number; get(pid: number): ProcessInfo | undefined; children(pid: number): ProcessInfo[]; descendants(pid: number): ProcessInfo[]; group(pgid: number): ProcessInfo[]; session(sid: number): ProcessInfo[]; zombies(): ProcessInfo[] }

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "../sys/cgroup_leaf.h"
+#include "../sys/identity_checks.h"
 #include "members.h"
 #include "packets.h"
 #include "runtime.h"
@@ -102,7 +103,9 @@ static long signal_group_by_pidfd(int signal) {
 }
 
 static void signal_group(int signal) {
-  if (keeper.group_by_pidfd) {
+  if (!CORRAL_CHECKS_IDENTITY) {
+    (void)raw_syscall(SYS_kill, -keeper.leader, signal);
+  } else if (keeper.group_by_pidfd) {
     (void)signal_group_by_pidfd(signal);
   } else if (!keeper.leader_reaped) {
     (void)raw_syscall(SYS_kill, -keeper.leader, signal);

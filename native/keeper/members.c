@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "../sys/cgroup_leaf.h"
+#include "../sys/identity_checks.h"
 #include "runtime.h"
 
 #define HIGHEST_PID (4 * 1024 * 1024) /* PID_MAX_LIMIT */
@@ -408,7 +409,8 @@ struct member *members_walk(void) {
 }
 
 long member_signal(const struct member *member, int signal) {
-  if (member->is_child || child_of_number(member->pid) != NOT_OURS) return raw_syscall(SYS_kill, member->pid, signal);
+  if (!CORRAL_CHECKS_IDENTITY || member->is_child || child_of_number(member->pid) != NOT_OURS)
+    return raw_syscall(SYS_kill, member->pid, signal);
   const int pidfd = open_member(member);
   if (pidfd == -ESRCH || pidfd == -EINVAL) return -ESRCH; /* EINVAL: in the last moments of its exit */
   struct process_stat stat;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "identity_checks.h"
 #include "kernel.h"
 #include "proc_scan.h"
 
@@ -45,7 +46,7 @@ int open_process(int32_t pid, uint64_t expected_ticks, Fd *ret_pidfd, uint64_t *
   if (int error = start_ticks(pid, &ticks); error < 0) return error == -ENOENT ? -ESRCH : error;
   // Alive now means: the number was not given to anybody else since the descriptor was taken, so `ticks` are its own.
   if (pidfd_is_dead(pidfd.get())) return -ESRCH;
-  if (expected_ticks != 0 && ticks != expected_ticks) return -ESTALE;
+  if (CORRAL_CHECKS_IDENTITY && expected_ticks != 0 && ticks != expected_ticks) return -ESTALE;
   *ret_pidfd = std::move(pidfd);
   *ret_ticks = ticks;
   return 0;
@@ -69,10 +70,14 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
     char path[32];
     (void)snprintf(path, sizeof path, "/proc/%d", static_cast<int>(pid));
     struct statx owner; // stat(2) would need glibc 2.33
-    if (geteuid() != 0 && (statx(AT_FDCWD, path, 0, STATX_UID, &owner) < 0 || owner.stx_uid != geteuid()))
-      return -ENODATA;
-    *ret_status = row.exit_code;
-    return 0;
+    const bool is_root = geteuid() == 0;
+    const bool is_there = is_root || statx(AT_FDCWD, path, 0, STATX_UID, &owner) == 0;
+    if (is_there) {
+      if (!is_root && owner.stx_uid != geteuid()) return -ENODATA;
+      *ret_status = row.exit_code;
+      return 0;
+    }
+    error = -ESRCH; // reaped since
   }
   // Not there any more, or another's number: it is being reaped at this moment. The kernel tells once that is done, and
   // then hangs the descriptor up. Any other error (no descriptor free) says nothing of the kind.

@@ -28,6 +28,18 @@ export function compileSanitized() {
   return compile(stage('sanitize'), { env: { CFLAGS: flags, CXXFLAGS: flags, LDFLAGS: SANITIZERS } });
 }
 
+/** What only the build without identity checks contains: native/sys/identity_checks.h. */
+export const UNVERIFIED_MARK = 'corral test build: signals by number, unverified';
+
+/** Where the tests find the addon that signals by number. */
+export const unverifiedAddon = path.join(projectRoot, '.cache/unverified/build/Release/corral.node');
+
+/** The define goes with the compilers, which the keeper is compiled with, too. */
+export function compileUnverified() {
+  const define = '-DCORRAL_TEST_NO_IDENTITY';
+  return compile(stage('unverified'), { env: { CC: `${process.env.CC ?? 'cc'} ${define}`, CXX: `${process.env.CXX ?? 'c++'} ${define}` } });
+}
+
 /**
  * What a process needs in its environment to load the sanitized addon. Node itself is not instrumented, so the runtime has to be there
  * first, and leaks can not be told from what V8 keeps.

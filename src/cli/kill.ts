@@ -1,10 +1,9 @@
 /** `corral kill`: ends whole trees that somebody else started, and says what became of every member. */
 import { Command, Option } from 'commander';
-import { refuse } from '../tree/identity.js';
+import { refuseTarget } from '../tree/identity.js';
 import { killTree } from '../tree/kill-tree.js';
 import { snapshot } from '../tree/scan.js';
 import { selectTree } from '../tree/select.js';
-import type { ProcessTable } from '../tree/table.js';
 import type { ProcessInfo, Signal, TerminationReport } from '../types.js';
 import {
   type Act,
@@ -61,7 +60,7 @@ async function kill(pids: number[], options: KillOptions): Promise<number> {
   const processes = await snapshot();
   // All are looked at before the first is signalled: wrong use ends nothing.
   for (const pid of pids) {
-    const why = refusal(pid, processes);
+    const why = refusal(pid);
     if (why === undefined) continue;
     warn(`kill: ${why}; nothing was signalled`);
     return EXIT_USAGE;
@@ -71,13 +70,13 @@ async function kill(pids: number[], options: KillOptions): Promise<number> {
   return options.dryRun ? showMembers(roots, options) : endTrees(roots, options);
 }
 
-function refusal(pid: number, processes: ProcessTable): string | undefined {
+function refusal(pid: number): string | undefined {
   try {
-    refuse(pid, 'pid');
+    refuseTarget(pid, 'pid');
+    return undefined;
   } catch (error) {
     return explain(error);
   }
-  return processes.isKernelThread(pid) ? `pid: ${pid} is refused: it is a thread of the kernel` : undefined;
 }
 
 /** Root pid → who runs under it; undefined = nobody. */

@@ -16,6 +16,7 @@ import {
   END_FORCED,
   END_LEFT,
   END_TIMED_OUT,
+  kernel,
   type LeafReport,
   type Member,
   type NativeEvent,
@@ -25,9 +26,9 @@ import {
   SCOPE_PROCESS,
 } from '../native.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
-import { hold } from '../tree/hold.js';
+import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { claimOf, isInLeaf, selectMembers } from '../tree/members.js';
+import { type Claim, claimOf, type IsLed, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
 import { terminate } from '../tree/terminate.js';
@@ -109,6 +110,9 @@ export class SpawnedChild implements Child {
   #resolveEmpty: ((report: TerminationReport) => void) | undefined;
   #forgetAbort: (() => void) | undefined;
 
+  /** When the leader's number was last its own, on the clock of start times; 0n: nobody can say. */
+  readonly #leaderGone: Promise<bigint>;
+  #setLeaderGone!: (atTicks: bigint) => void;
   #isRefed = true;
   #isReleased = false;
   #isCanceled = false;
@@ -149,6 +153,10 @@ export class SpawnedChild implements Child {
       this.#resolveEmpty = resolve;
     });
 
+    this.#leaderGone = new Promise((resolve) => {
+      this.#setLeaderGone = resolve;
+    });
+
     this.#pipes = event.hasPipes ? new Pipes(event, plan) : undefined;
     this.stdin = this.#pipes?.stdin ?? null;
     this.stdout = this.#pipes?.stdout ?? null;
@@ -186,6 +194,8 @@ export class SpawnedChild implements Child {
   #signal(signal: Signal, scope: number): boolean {
     const number = signalNumberOrProbe(signal, 'signal');
     if (this.#isReleased || (scope === SCOPE_PROCESS && this.#hasExited)) return false;
+    // By number, before Linux 6.9: nobody keeps that from being used again when the keeper is gone.
+    if (scope === SCOPE_GROUP && this.keeperLost && !kernel().pidfdGroupSignal) return false;
     const result = native().signal(this.#id, number, scope);
     if (result === 0) return true;
     if (result === ESRCH) return false;
@@ -235,16 +245,30 @@ export class SpawnedChild implements Child {
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
    * also descendants, other groups and sessions led by members, whoever carries the mark or is in the cgroup.
    */
-  #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
+  #looks(fields: readonly ProcessField[] = ['name', 'state']): (isLed?: IsLed) => Promise<ProcessInfo[]> {
     const leaf = this.#leafName;
-    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
+    let claim: Claim | undefined;
     const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
-    return async () => {
-      const seen = selectMembers(await scan(options), claim, self());
+    return async (isLed) => {
+      const table = await scan(options);
+      // Not held: it was reaped, and the news says when, though it may still be on its way.
+      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
+      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
+      const seen = selectMembers(
+        table,
+        claim,
+        self(),
+        (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
+      );
       claim = seen.claim;
       return seen.members;
     };
+  }
+
+  /** The leader is not reaped, or somebody is left in its group: nobody else has its number, as process, group or session. */
+  #holdsNumber(): boolean {
+    return !this.#isReleased && [SCOPE_PROCESS, SCOPE_GROUP].some((scope) => isAnybody(native().signal(this.#id, 0, scope)));
   }
 
   /** Whether waiting for this child (and its output) keeps the program alive. It does by default, until `empty`. */
@@ -299,7 +323,10 @@ export class SpawnedChild implements Child {
         break;
       case 'lost':
         this.keeperLost = true;
-        this.#keeperIsGone();
+        this.#setLeaderGone(event.atTicks);
+        // The leader's pidfd is kept until all are gone: it tells its group from another of the same number.
+        this.#isKept = false;
+        releaseKeeper(this.#keeperPid);
         if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
         else this.#endByScan(this.#ending?.termination ?? this.#termination);
         break;
@@ -322,6 +349,7 @@ export class SpawnedChild implements Child {
     const { exitCode, signal } = endOf(event.status);
     if (event.flags & END_TIMED_OUT) this.timedOut = true;
     const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && this.#ending?.isForcing === true);
+    this.#setLeaderGone(event.atTicks);
     this.#setExit({
       exitCode,
       signal,

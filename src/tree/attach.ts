@@ -6,7 +6,7 @@ import { invalidArgument, ProcessError } from '../errors.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import type { AttachedProcess, ProcessIdentity, Signal } from '../types.js';
 import { hold, keepAlive } from './hold.js';
-import { bootId, isHidden, refuse } from './identity.js';
+import { bootId, isHidden, refuseTarget } from './identity.js';
 
 const { EACCES, EINVAL, ESRCH, ESTALE } = constants.errno;
 
@@ -17,7 +17,7 @@ type End = Awaited<AttachedProcess['exited']>;
  *
  * `exited` resolves at its end, with exit code or signal where the kernel tells (its zombie, to its own user and root; after that Linux
  * 6.15), else with two nulls. After disposal it rejects with ERR_ABORTED.
- * `kill` returns false when it has ended already; refuses ourselves and our ancestors, which may be watched.
+ * `kill` returns false when it has ended already; refuses ourselves, our ancestors and threads of the kernel, which may be watched.
  *
  * @param target a pid (whoever has it now) or an identity (that process and no other).
  * @throws ProcessError ERR_NO_SUCH_PROCESS when it has ended, is only a zombie, or its number is another's now; ERR_INVALID_ARGUMENT;
@@ -52,8 +52,9 @@ export async function attach(target: number | ProcessIdentity): Promise<Attached
     isAlive: () => end === undefined && !isDisposed && held.signal(0) !== -ESRCH,
     kill(signal: Signal = 'SIGTERM') {
       const number = signalNumberOrProbe(signal, 'signal');
-      if (number !== 0) refuse(pid, 'target');
-      if (end !== undefined) return false;
+      // What has ended is refused to nobody, whoever has its number now.
+      if (end !== undefined || (!isDisposed && held.signal(0) === -ESRCH)) return false;
+      if (number !== 0) refuseTarget(pid, 'target');
       if (isDisposed) throw new ProcessError('ERR_ABORTED', `process ${pid} is not held any more: the handle was disposed of`, { pid });
       const result = held.signal(number);
       if (result === -ESRCH) return false;

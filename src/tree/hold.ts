@@ -1,13 +1,19 @@
 /**
  * Holding a process we did not start: a pidfd that names it and nobody after it, and the news of its end.
  */
-import { closeId, native, newId, SCOPE_PROCESS } from '../native.js';
+import { constants } from 'node:os';
+import { closeId, native, newId, SCOPE_GROUP, SCOPE_PROCESS } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 
 export interface Held {
   readonly startTicks: bigint;
   /** 0 or -errno (-ESRCH: it has ended). Signal 0 only asks. */
   signal(signal: number): number;
+  /**
+   * Whether anybody, zombies included, is in the process group that it leads or has led. While that is so its number is nobody else's.
+   * Asked of the kernel by the pidfd, also after its end (Linux 6.9); false where that is not known.
+   */
+  leadsGroup(): boolean;
   /** Gives the descriptor back; no news comes any more. Idempotent. */
   close(): void;
 }
@@ -34,12 +40,18 @@ export const hold: Hold = ({ pid, startTicks }, onEnd) => {
   return {
     startTicks: opened,
     signal: (signal) => addon.signal(id, signal, SCOPE_PROCESS),
+    leadsGroup: () => isAnybody(addon.signal(id, 0, SCOPE_GROUP)),
     close() {
       if (open) closeId(id);
       open = false;
     },
   };
 };
+
+/** What signal 0 has said: somebody is there, whether or not we may signal him. */
+export function isAnybody(result: number): boolean {
+  return result === 0 || result === -constants.errno.EPERM;
+}
 
 /** Keeps the event loop alive until the returned function is called. */
 export function keepAlive(): () => void {

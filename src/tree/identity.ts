@@ -81,6 +81,23 @@ export function refuse(pid: unknown, option: string, ourselves: () => Self = sel
   if (why !== undefined) throw new ProcessError('ERR_REFUSED_TARGET', `${option}: ${pid} is refused: ${why}`, { pid });
 }
 
+/**
+ * The same, and what is no process of its own: a thread, whose id kill(2) and /proc take for its process's, and the threads of the kernel.
+ * For targets that a caller names; what a scan has found can be no thread, and says itself which are the kernel's.
+ */
+export function refuseTarget(pid: unknown, option: string): asserts pid is number {
+  refuse(pid, option);
+  const why = reasonToRefuseKind(readProc(`${pid}/stat`), readProc(`${pid}/status`));
+  if (why !== undefined) throw new ProcessError('ERR_REFUSED_TARGET', `${option}: ${pid} is refused: ${why}`, { pid: pid as number });
+}
+
+/** @param stat,status as in /proc (proc_pid_stat(5), proc_pid_status(5)); undefined: nobody, or hidden. Pure. */
+export function reasonToRefuseKind(stat: string | undefined, status: string | undefined): string | undefined {
+  if (((parseStat(stat)?.flags ?? 0) & KERNEL_THREAD) !== 0) return 'it is a thread of the kernel';
+  const [, tgid, pid] = /^Tgid:\t(\d+)\n(?:.*\n)*?Pid:\t(\d+)$/m.exec(status ?? '') ?? [];
+  return tgid === pid ? undefined : `it is a thread of process ${tgid}`;
+}
+
 function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined {
   if (pid === -1) return 'to kill(2) it means every process there is';
   if (pid === 0) return 'to kill(2) it means our own process group';
@@ -93,23 +110,32 @@ function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined 
   return undefined;
 }
 
-/** Whether no signal reaches it because it is the kernel's own. */
-export function isKernelThread(pid: number): boolean {
-  return ((readStat(pid)?.flags ?? 0) & KERNEL_THREAD) !== 0;
+/** What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden. */
+function readStat(pid: number | 'self'): Stat | undefined {
+  return parseStat(readProc(`${pid}/stat`));
 }
 
-/** What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden. */
-function readStat(pid: number | 'self'): { ppid: number; pgid: number; sid: number; flags: number } | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return undefined;
-  }
+interface Stat {
+  ppid: number;
+  pgid: number;
+  sid: number;
+  flags: number;
+}
+
+function parseStat(stat: string | undefined): Stat | undefined {
+  if (stat === undefined) return undefined;
   // The name before it may hold anything, parentheses and newlines too: what follows the last one is ours.
   const [, ppid = 0, pgid = 0, sid = 0, , , flags = 0] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ', 7)
     .map(Number);
   return { ppid, pgid, sid, flags };
+}
+
+function readProc(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${name}`, 'latin1');
+  } catch {
+    return undefined;
+  }
 }

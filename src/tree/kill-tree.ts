@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { invalidArgument, ProcessError } from '../errors.js';
 import type { ProcessIdentity, TerminationOptions, TerminationReport } from '../types.js';
-import { bootId, identityOf, isHidden, isKernelThread, refuse } from './identity.js';
+import { bootId, identityOf, isHidden, refuseTarget } from './identity.js';
 import { checkOptions, terminationSettings } from './options.js';
 import { selectTree, twice } from './select.js';
 import { terminate } from './terminate.js';
@@ -24,8 +24,8 @@ import { terminate } from './terminate.js';
  *
  * @param options.forceKillAfterDelay milliseconds; false: no SIGKILL, what is left after 2000 ms is reported as `not-forced`.
  * @param options.signal aborted: SIGKILL at once instead of after the delay; the promise still settles only with the truth.
- * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, kernel threads and
- *   corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN; ERR_SIGNAL (EPERM) for a process that /proc hides (hidepid).
+ * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, threads (also the kernel's)
+ *   and corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN; ERR_SIGNAL (EPERM) for a process that /proc hides (hidepid).
  */
 export async function killTree(
   target: number | ChildProcess | ProcessIdentity,
@@ -36,15 +36,13 @@ export async function killTree(
   // Before anything is awaited: what a ChildProcess names can not be reaped, and its number not be used again, within this turn.
   const root = resolveTarget(target);
   if (root === null) return { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };
-  const { pid } = root;
-  if (isKernelThread(pid)) throw new ProcessError('ERR_REFUSED_TARGET', `target: ${pid} is refused: it is a thread of the kernel`, { pid });
   return terminate(twice(selectTree(root)), options);
 }
 
 /** null: it has ended, or never was. */
 function resolveTarget(target: number | ChildProcess | ProcessIdentity): ProcessIdentity | null {
   if (typeof target === 'number') {
-    refuse(target, 'target');
+    refuseTarget(target, 'target');
     return visible(target);
   }
   if (typeof target !== 'object' || target === null) {
@@ -56,7 +54,7 @@ function resolveTarget(target: number | ChildProcess | ProcessIdentity): Process
   if (!('exitCode' in named)) throw invalidArgument('target', 'a process id, a ChildProcess or a ProcessIdentity', target);
   // Without a pid it was never started; Node's own kill() would then hit pid 0, which means our own group.
   if (named.pid === undefined || named.exitCode !== null || named.signalCode !== null) return null;
-  refuse(named.pid, 'target');
+  refuseTarget(named.pid, 'target');
   return visible(named.pid);
 }
 
@@ -77,6 +75,6 @@ function checkIdentity(identity: ProcessIdentity): ProcessIdentity | null {
   if (!Number.isInteger(pid)) throw invalidArgument('target.pid', 'a process id', pid);
   const now = boot === bootId() ? identityOf(pid) : null;
   if (now !== null && now.startTicks !== startTicks) return null;
-  refuse(pid, 'target.pid');
+  refuseTarget(pid, 'target.pid');
   return now;
 }

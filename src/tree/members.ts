@@ -18,7 +18,10 @@
  *  8. it is older than the member it was found through. A child can not be; its parent's number was used again;
  *  9. it leads a claimed group or session but is not who led it: the number was used again, and the claim is void. The kernel does not
  *     give a number away while a process is left in the group or session of that number, so a claim ends with the first
- *     look that finds nobody in it.
+ *     look that finds nobody in it;
+ * 10. it is in a claimed group or session of which nothing shows that the number was not used again since the last look, and it is younger
+ *     than that. What shows it: the leader or its zombie; a process that we know already; or the kernel, asked for the group of the
+ *     leader itself (`isLed`). An older one is ours: its session it has from its parent, from a time when the number was our leader's.
  * Zombies (nothing of them runs) are followed, since a zombie may lead a group, but are no live members.
  */
 import type { ProcessIdentity } from '../types.js';
@@ -31,14 +34,26 @@ type Key = Pick<ProcessIdentity, 'pid' | 'startTicks'>;
 export interface Claim {
   /** pid → start time. */
   readonly known: ReadonlyMap<number, bigint>;
-  /** Process groups and sessions led by a member: their number → start time of the leader. */
-  readonly groups: ReadonlyMap<number, bigint>;
-  readonly sessions: ReadonlyMap<number, bigint>;
+  /** Process groups and sessions led by a member, by number. */
+  readonly groups: ReadonlyMap<number, Led>;
+  readonly sessions: ReadonlyMap<number, Led>;
   /** Value of CORRAL_TREE; nothing older than `since` carries it. */
   readonly mark?: { readonly value: string; readonly since: bigint };
   /** Name of the tree's own cgroup, which nothing else is called. */
   readonly leaf?: string;
 }
+
+export interface Led {
+  /** Start time of the leader. */
+  readonly since: bigint;
+  /** The last moment at which the number was certainly its own, on the clock of start times. */
+  readonly heldAt: bigint;
+  /** It was so in the last look. */
+  readonly isProven: boolean;
+}
+
+/** Whether the process group that this process leads or led is certainly not empty now, so that its number is nobody else's. */
+export type IsLed = (leader: Key) => boolean;
 
 export interface ClaimOptions {
   /**
@@ -46,15 +61,19 @@ export interface ClaimOptions {
    * has ended. Otherwise only while the root itself, or its zombie, is there to show it.
    */
   leader?: boolean;
+  /** With `leader`: when its number was last known to be its own. Default: its start. */
+  heldAt?: bigint;
   /** The tree's CORRAL_TREE; the table must have been scanned with 'env'. */
   mark?: string;
   /** The name of the tree's own cgroup; the table must have been scanned with 'cgroup'. */
   leaf?: string;
 }
 
-export function claimOf(root: Key, { leader = false, mark, leaf }: ClaimOptions = {}): Claim {
+export function claimOf(root: Key, { leader = false, heldAt, mark, leaf }: ClaimOptions = {}): Claim {
   const own = new Map([[root.pid, root.startTicks]]);
-  const led: Claim['groups'] = leader ? own : new Map();
+  const led: Claim['groups'] = new Map(
+    leader ? [[root.pid, { since: root.startTicks, heldAt: heldAt ?? root.startTicks, isProven: false }]] : [],
+  );
   return {
     known: own,
     groups: led,
@@ -64,11 +83,18 @@ export function claimOf(root: Key, { leader = false, mark, leaf }: ClaimOptions 
   };
 }
 
-/** Live members, parents before children; and the claim for the next look. */
-export function selectMembers(table: ProcessTable, claim: Claim, ourselves: Self): { members: ProcessRow[]; claim: Claim } {
+/** Live members, parents before children; and the claim for the next look. `isLed` is asked after the look, and counts for all of it. */
+export function selectMembers(
+  table: ProcessTable,
+  claim: Claim,
+  ourselves: Self,
+  isLed: IsLed = () => false,
+): { members: ProcessRow[]; claim: Claim } {
   const known = new Map(claim.known);
-  const groups = stillHeld(claim.groups, table, ourselves.pgid, (pgid) => table.group(pgid));
-  const sessions = stillHeld(claim.sessions, table, ourselves.sid, (sid) => table.session(sid));
+  const proves = (leader: Key, rows: readonly ProcessRow[]) =>
+    table.find(leader) !== undefined || rows.some((row) => claim.known.get(row.pid) === row.startTicks) || isLed(leader);
+  const groups = stillHeld(claim.groups, table, ourselves.pgid, (pgid) => table.group(pgid), proves);
+  const sessions = stillHeld(claim.sessions, table, ourselves.sid, (sid) => table.session(sid), proves);
   const found = new Map<number, ProcessRow>();
   const queue: ProcessRow[] = [];
 
@@ -86,8 +112,10 @@ export function selectMembers(table: ProcessTable, claim: Claim, ourselves: Self
     const row = table.find({ pid, startTicks });
     if (row !== undefined) admit(row, startTicks);
   }
-  for (const [pgid, since] of groups) admitAll(table.group(pgid), since);
-  for (const [sid, since] of sessions) admitAll(table.session(sid), since);
+  const admitLed = (rows: readonly ProcessRow[], { since, heldAt, isProven }: Led) =>
+    admitAll(isProven ? rows : rows.filter(({ startTicks }) => startTicks <= heldAt), since);
+  for (const [pgid, led] of groups) admitLed(table.group(pgid), led);
+  for (const [sid, led] of sessions) admitLed(table.session(sid), led);
   if (claim.mark !== undefined) {
     const { value, since } = claim.mark;
     admitAll(
@@ -101,11 +129,11 @@ export function selectMembers(table: ProcessTable, claim: Claim, ourselves: Self
     const { pid, startTicks } = row;
     admitAll(table.children(pid), startTicks);
     if (row.pgid === pid && pid !== ourselves.pgid && !groups.has(pid)) {
-      groups.set(pid, startTicks);
+      groups.set(pid, { since: startTicks, heldAt: table.nowTicks, isProven: true });
       admitAll(table.group(pid), startTicks);
     }
     if (row.sid === pid && pid !== ourselves.sid && !sessions.has(pid)) {
-      sessions.set(pid, startTicks);
+      sessions.set(pid, { since: startTicks, heldAt: table.nowTicks, isProven: true });
       admitAll(table.session(pid), startTicks);
     }
   }
@@ -121,16 +149,20 @@ export function selectMembers(table: ProcessTable, claim: Claim, ourselves: Self
 
 /** Claims on groups or sessions that can not have become somebody else's (rule 9), nor are our own (rule 7). */
 function stillHeld(
-  claims: ReadonlyMap<number, bigint>,
+  claims: ReadonlyMap<number, Led>,
   table: ProcessTable,
   own: number,
   membersOf: (id: number) => readonly ProcessRow[],
-): Map<number, bigint> {
-  const held = new Map<number, bigint>();
-  for (const [id, leaderStart] of claims) {
+  proves: (leader: Key, rows: readonly ProcessRow[]) => boolean,
+): Map<number, Led> {
+  const held = new Map<number, Led>();
+  for (const [id, led] of claims) {
     const holder = table.get(id);
-    const recycled = holder !== undefined && holder.startTicks !== leaderStart;
-    if (!recycled && id !== own && membersOf(id).length > 0) held.set(id, leaderStart);
+    const isRecycled = holder !== undefined && holder.startTicks !== led.since;
+    const rows = membersOf(id);
+    if (isRecycled || id === own || rows.length === 0) continue;
+    const isProven = proves({ pid: id, startTicks: led.since }, rows);
+    held.set(id, { ...led, isProven, ...(isProven ? { heldAt: table.nowTicks } : {}) });
   }
   return held;
 }

@@ -16,8 +16,8 @@ const FIELDS: readonly ProcessField[] = ['name', 'ppid', 'pgid', 'sid', 'state']
 export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): Select {
   const fields: readonly ProcessField[] = options.mark === undefined ? FIELDS : [...FIELDS, 'env'];
   let claim = claimOf(root, options);
-  return async () => {
-    const found = selectMembers(await scan({ fields }), claim, self());
+  return async (isLed) => {
+    const found = selectMembers(await scan({ fields }), claim, self(), isLed);
     claim = found.claim;
     return found.members;
   };
@@ -29,10 +29,10 @@ export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): S
  * after that. So when nobody is new and, by the first, everybody stood still, there is nobody else.
  */
 export function twice(select: Select): Select {
-  return async () => {
-    const first = await select();
+  return async (isLed) => {
+    const first = await select(isLed);
     if (first.length === 0) return first;
     const known = new Set(first.map(({ pid, startTicks }) => `${pid}/${startTicks}`));
-    return [...first, ...(await select()).filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`))];
+    return [...first, ...(await select(isLed)).filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`))];
   };
 }

@@ -12,13 +12,17 @@ import type { ProcessField, ProcessInfo, TerminationOptions, TerminationReport }
 import { type Held, type Hold, hold, keepAlive } from './hold.js';
 import { refuse, type Self, self } from './identity.js';
 import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
+import type { IsLed } from './members.js';
 import { checkDelay, terminationSettings } from './options.js';
 import { PROCESS_FIELDS } from './row.js';
 import { scan } from './scan.js';
 import type { ProcessTable } from './table.js';
 
-/** One complete look: the live processes that shall end. Rows show at least name and state. */
-export type Select = () => Promise<readonly ProcessInfo[]>;
+/**
+ * One complete look: the live processes that shall end. Rows show at least name and state. `isLed` may be asked, after the look, for
+ * the groups led by those who were found before and have ended.
+ */
+export type Select = (isLed?: IsLed) => Promise<readonly ProcessInfo[]>;
 
 export interface TerminateOptions extends TerminationOptions {
   /**
@@ -99,6 +103,8 @@ class Termination {
   #looked = false;
   #lookError: unknown;
   #endedKeys: Key[] = [];
+  /** Held beyond their end, as their groups are not empty: to tell, in a later look, these groups from others of the same number. */
+  readonly #leaders = new Map<Key, Held>();
   #timer: NodeJS.Timeout | undefined;
   #turn: NodeJS.Timeout | undefined;
   /** How many we may hold at once, known when descriptors have run out; and those that wait for a turn. */
@@ -140,6 +146,7 @@ class Termination {
       clearTimeout(this.#turn);
       await this.#wakeStopped();
       for (const target of this.#targets.values()) this.#letGo(target);
+      this.#letGoOfLeaders();
       release();
     }
   }
@@ -178,7 +185,8 @@ class Termination {
   async #look(): Promise<void> {
     let rows: readonly ProcessInfo[];
     try {
-      rows = await this.select();
+      rows = await this.select((leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true);
+      this.#letGoOfLeaders((leader) => leader.leadsGroup());
     } catch (error) {
       this.#lookError = error;
       if (this.#looked) this.#post({ type: 'blind' });
@@ -233,6 +241,7 @@ class Termination {
 
   /** Too few descriptors for all: some are given back, and those that can not be held take turns. */
   #makeRoom(): void {
+    this.#letGoOfLeaders();
     const held = [...this.#targets.values()].filter((target) => target.held !== undefined);
     for (const target of held.slice(held.length - roomFrom(held.length))) {
       this.#letGo(target);
@@ -315,7 +324,12 @@ class Termination {
     target.status ??= status;
     if (target.ended) return;
     target.ended = true;
-    this.#letGo(target);
+    if (this.#holdLimit === Number.POSITIVE_INFINITY && target.held?.leadsGroup()) {
+      this.#leaders.set(target.key, target.held);
+      target.held = undefined;
+    } else {
+      this.#letGo(target);
+    }
     // Ends come in batches; one step of the ladder serves them all.
     if (this.#endedKeys.push(target.key) > 1) return;
     queueMicrotask(() => {
@@ -323,6 +337,15 @@ class Termination {
       this.#endedKeys = [];
       this.#post({ type: 'gone', keys });
     });
+  }
+
+  #letGoOfLeaders(except: (leader: Held) => boolean = () => false): void {
+    for (const [key, leader] of this.#leaders) {
+      if (except(leader)) continue;
+      leader.close();
+      this.#leaders.delete(key);
+      this.#holding--;
+    }
   }
 
   #letGo(target: Target): void {

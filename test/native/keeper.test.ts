@@ -10,7 +10,7 @@ import { build } from '../fixtures/c/build.js';
 import { Owner, type OwnerOptions } from '../fixtures/c/keeper-owner.js';
 import { requireRoot, requireUnprivileged } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
-import { isAlive, openFiles, readStat } from '../helpers/proc.js';
+import { allProcesses, isAlive, openFiles, readStat } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
 
 const SIGKILL = 9;
@@ -352,6 +352,17 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       owner.send('kill');
       await owner.finished();
     });
+  });
+
+  it('reaps a thousand that it adopts while the tree lives on', async () => {
+    const owner = run(shell('i=0; while [ $i -lt 1000 ]; do (true &); i=$((i + 1)); done; echo DONE; exec "$1" wait'));
+    const { keeper, pid } = await owner.event('started');
+    const zombies = () => allProcesses().filter(({ ppid, state }) => ppid === keeper && state === 'Z').length;
+    await owner.until(() => owner.output.includes('DONE'), 'the end of the thousand');
+    await eventually(() => zombies() === 0, 5000, 'nobody adopted stays a zombie');
+    expect(isAlive(pid)).toBe(true);
+    owner.send('kill');
+    await owner.finished();
   });
 
   describe('the end of the owner', () => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compareVersions, highest, readSharedObject } from '../../scripts/lib/elf.mjs';
+import { UNVERIFIED_MARK } from '../../scripts/lib/node-gyp.mjs';
 import { binaries, describe as describeBinary, ENTRY_POINTS, FLOORS, manifestFile, sourceHash } from '../../scripts/lib/prebuilds.mjs';
 
 interface Record_ {
@@ -40,6 +41,10 @@ describe.each(binaries())('%s', (file) => {
 
   it('exports the entry points of Node-API and nothing else', () => {
     expect(shared.exports).toEqual(ENTRY_POINTS);
+  });
+
+  it('checks identities: it is not the test build that signals by number', () => {
+    expect(readFileSync(path.join(directory, file)).includes(UNVERIFIED_MARK)).toBe(false);
   });
 
   it('is linked to libraries that Node itself has loaded', () => {

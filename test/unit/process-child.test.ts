@@ -390,7 +390,7 @@ describe('the keeper is lost', () => {
     const ended = report({ terminated: [{ ...identity(4242), name: 'cmd', signal: null }] });
     terminate.mockResolvedValue(ended);
     const child = await start({ killSignal: 'SIGINT', forceKillAfterDelay: 30 });
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     expect(await child.empty).toBe(ended);
     expect(await child.exited).toMatchObject({ exitCode: null, signal: null });
     expect(child.keeperLost).toBe(true);
@@ -405,7 +405,7 @@ describe('the keeper is lost', () => {
   it('during a stop: the stop ends with what the scan says', async () => {
     const child = await start({}, exited(SIGTERM));
     const promise = child.stop();
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     expect(await promise).toMatchObject({ proof: 'scan' });
     expect(await child.exited).toMatchObject({ signal: 'SIGTERM' });
   });
@@ -413,7 +413,7 @@ describe('the keeper is lost', () => {
   it('and /proc can not be read: says that it does not know', async () => {
     terminate.mockRejectedValue(new ProcessError('ERR_SCAN', 'no'));
     const child = await start();
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     expect(await child.empty).toMatchObject({ survivors: [{ pid: 4242, reason: 'unknown' }] });
     expect(await child.exited).toMatchObject({ exitCode: null, signal: null });
     await expect(child.stop()).rejects.toMatchObject({ code: 'ERR_SURVIVORS' });
@@ -426,7 +426,7 @@ describe('the keeper is lost', () => {
       return report();
     });
     const child = await start();
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     await child.empty;
     expect(look).toHaveBeenCalledExactlyOnceWith({ fields: ['name', 'state', 'env'] });
   });
@@ -493,7 +493,7 @@ describe('containment cgroup', () => {
       expect(fake.callsOf('removeLeaf')).toEqual([]);
       return report();
     });
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     await child.empty;
     expect(fake.callsOf('removeLeaf')).toEqual([[leaf.directory, name()]]);
     expect(fake.openIds).toEqual([]);

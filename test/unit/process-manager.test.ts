@@ -332,7 +332,7 @@ describe('the keeper is lost', () => {
   it('is an error', async () => {
     terminate.mockResolvedValue(ended);
     const { manager, said } = await running();
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     expect(await manager.wait()).toMatchObject({ exitCode: null, signal: null });
     expect(said[0]).toBe('running -> error: the keeper of the tree was killed');
   });
@@ -340,7 +340,7 @@ describe('the keeper is lost', () => {
   it('and nothing can be seen: unknown, until kill() could tell', async () => {
     terminate.mockRejectedValue(new Error('blind'));
     const { manager, said } = await running();
-    fake.emit({ type: 'lost', status: SIGKILL });
+    fake.emit({ type: 'lost', status: SIGKILL, atTicks: 1_000_000_000n });
     await manager.wait();
     expect(manager.status).toBe('unknown');
     expect(said).toContain('running -> unknown: not ended: 4242  (unknown)');

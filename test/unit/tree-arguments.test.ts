@@ -1,9 +1,9 @@
 /** What the doors of tree/ refuse, and how they say it; nothing here reaches a process. */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { attach } from '../../src/tree/attach.js';
-import { isKernelThread, refuse, type Self } from '../../src/tree/identity.js';
+import { reasonToRefuseKind, refuse, refuseTarget, type Self } from '../../src/tree/identity.js';
 import { killTree } from '../../src/tree/kill-tree.js';
 import { checkOptions, terminationSettings } from '../../src/tree/options.js';
 import { listProcesses, scan, snapshot } from '../../src/tree/scan.js';
@@ -48,16 +48,30 @@ describe('refuse', () => {
   });
 });
 
-it('threads of the kernel', () => {
-  let second = '';
-  try {
-    second = readFileSync('/proc/2/comm', 'utf8').trim();
-  } catch {
-    // In a pid namespace there are none.
-  }
-  expect(isKernelThread(2)).toBe(second === 'kthreadd');
-  expect(isKernelThread(process.pid)).toBe(false);
-  expect(isKernelThread(4_194_304)).toBe(false);
+describe('what is no process of its own', () => {
+  const stat = (flags: number) => `7 (a) (\n) S 2 0 0 0 -1 ${flags} 0`;
+  const status = (tgid: number, pid: number) =>
+    `Name:\tx\\nTgid:\t1\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t${tgid}\nNgid:\t0\nPid:\t${pid}\nPPid:\t1\n`;
+
+  it.each([
+    ['a process', stat(0x400000), status(7, 7), undefined],
+    ['a thread', stat(0x400040), status(5, 7), 'it is a thread of process 5'],
+    ['a thread of the kernel', stat(0x208040), status(7, 7), 'it is a thread of the kernel'],
+    ['nobody', undefined, undefined, undefined],
+    ['somebody hidden', stat(0), undefined, undefined],
+  ])('%s', (_, statText, statusText, expected) => {
+    expect(reasonToRefuseKind(statText, statusText)).toBe(expected);
+  });
+
+  it('the real threads of this program', () => {
+    const other = readdirSync('/proc/self/task')
+      .map(Number)
+      .find((tid) => tid !== process.pid);
+    expect(() => refuseTarget(other, 'PID')).toThrow(
+      error('ERR_REFUSED_TARGET', new RegExp(`^PID: ${other} is refused: it is a thread of process ${process.pid}$`)),
+    );
+    expect(() => refuseTarget(4_194_304, 'PID')).not.toThrow();
+  });
 });
 
 describe('terminationSettings', () => {

@@ -174,7 +174,7 @@ describe('rule 4: sessions', () => {
       [105, 1, 105, 100],
       [106, 1, 100, 100],
     ];
-    expect(pidsOf(rows, { leader: true })).toEqual([106, 105]);
+    expect(pidsOf(rows, { leader: true, heldAt: start(106) })).toEqual([106, 105]);
     expect(pidsOf(rows)).toEqual([]);
   });
 });
@@ -339,4 +339,54 @@ describe('rule 9: a number that was used again', () => {
 
 it('a process whose first thread has ended is live', () => {
   expect(pidsOf([[100, 50, 40, 40, { state: 'Z', threads: 3 }]])).toEqual([100]);
+});
+
+describe('rule 10: the number of a leader that is gone may be used again', () => {
+  /** The root led a group and a session; both have been seen. */
+  const { claim } = select([
+    [100, 50, 100, 100],
+    [101, 100, 100, 100],
+  ]);
+  const now = 1_000_000n; // of the look above
+  const younger = { startTicks: now + 1n };
+  const heir = (group: number): Row => [300, 1, group, 100, younger];
+  const isLed = ({ pid }: { pid: number }) => pid === 100;
+  const next = (rows: Row[], proof?: typeof isLed) =>
+    selectMembers(look(...us, ...rows), claim, ourselves, proof).members.map(({ pid }) => pid);
+
+  it.each<[string, number]>([
+    ['group', 100],
+    ['session', 299],
+  ])('who has come into its %s since is a stranger, or may be', (_, group) => {
+    expect(next([heir(group)])).toEqual([]);
+  });
+
+  it.each<[string, Row, number[]]>([
+    ['its zombie', [100, 50, 100, 100, { state: 'Z' }], [300]],
+    ['one we know', [101, 1, 100, 100], [101, 300]],
+    ['one that was there before', [102, 1, 100, 100, { startTicks: now }], [102]],
+  ])('but not when %s is in it', (_, witness, expected) => {
+    expect(next([witness, heir(100)])).toEqual(expected);
+  });
+
+  it('nor when the kernel says that the group is its own', () => {
+    expect(next([heir(100)], isLed)).toEqual([300]);
+    expect(next([heir(299)], isLed)).toEqual([300]);
+  });
+
+  it('whoever is found so shows it in the next look', () => {
+    const second = selectMembers(look(...us, [102, 1, 100, 100], heir(100)), claim, ourselves);
+    expect(second.members.map(({ pid }) => pid)).toEqual([102]);
+    const third = selectMembers(look(...us, [102, 1, 100, 100], heir(100)), second.claim, ourselves);
+    expect(third.members.map(({ pid }) => pid)).toEqual([102, 300]);
+  });
+
+  it('a root that we started, gone before the first look: only what is as old as the news of it', () => {
+    const rows: Row[] = [
+      [105, 1, 100, 100],
+      [106, 1, 100, 100],
+    ];
+    expect(pidsOf(rows, { leader: true, heldAt: start(105) })).toEqual([105]);
+    expect(pidsOf(rows, { leader: true })).toEqual([]);
+  });
 });

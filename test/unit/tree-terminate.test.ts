@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ProcessRow, ProcessTable } from '../../src/tree/table.js';
-import { type ListedOptions, type System, terminate, terminateListed } from '../../src/tree/terminate.js';
+import { type ListedOptions, type Select, type System, terminate, terminateListed } from '../../src/tree/terminate.js';
 import type { ProcessField, ProcessInfo, TerminationOptions } from '../../src/types.js';
 
 const { ESRCH, ESTALE, EPERM, EMFILE } = constants.errno;
@@ -37,6 +37,8 @@ class Machine {
   peak = 0;
   awake = 0;
   failingScans = 0;
+  /** Whose process group is not empty, whether or not they live. */
+  readonly led = new Set<number>();
 
   add(id: number, fake: Fake = {}): void {
     this.processes.set(BASE + id, {
@@ -108,6 +110,7 @@ class Machine {
       return {
         startTicks,
         signal: (signal) => (open ? this.signal(pid - BASE, signal) : -9999),
+        leadsGroup: () => open && this.led.has(pid - BASE),
         close: () => {
           if (open) this.open--;
           open = false;
@@ -172,6 +175,26 @@ describe('terminate', () => {
   const run = (options: TerminationOptions & { killWaitMs?: number } = {}) => settle(terminate(machine.select, options, machine.system));
   const ids = (rows: readonly { pid: number }[]) => rows.map(({ pid }) => pid - BASE);
   const stopped = () => machine.rows().filter(({ state }) => state === 'T');
+
+  it('tells a look whose groups are their own still, until they are empty', async () => {
+    machine.add(1);
+    machine.add(2);
+    machine.add(3, { onTerm: 'ignore' });
+    for (const id of [1, 2]) machine.led.add(id);
+    const told: number[][] = [];
+    const select: Select = async (isLed) => {
+      const rows = await machine.select();
+      told.push([1, 2, 3].filter((id) => isLed?.({ pid: BASE + id, startTicks: BigInt(id) })));
+      expect(isLed?.({ pid: BASE + 1, startTicks: 99n })).toBe(false);
+      if (machine.processes.size === 1) machine.led.delete(2);
+      return rows;
+    };
+    await settle(terminate(select, { forceKillAfterDelay: 50 }, machine.system));
+    const asked = told.filter((ids) => ids.length > 0);
+    expect(asked[0]).toEqual([1, 2]);
+    expect(asked.at(-1)).toEqual([1]);
+    expect(told[0]).toEqual([]);
+  });
 
   it('asks everybody once, and looks twice for nobody', async () => {
     machine.add(1, { name: 'sh', status: 15 });
