@@ -27,6 +27,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
+import { markedBy } from '../tree/mark.js';
 import { claimOf, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
@@ -101,6 +102,7 @@ export class SpawnedChild implements Child {
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
   readonly #treeId: string;
+  readonly #treeMark: number | undefined;
   readonly #timeoutMs: number;
   readonly #pipes: Pipes | undefined;
   #resolveExited!: (status: ExitStatus) => void;
@@ -139,6 +141,7 @@ export class SpawnedChild implements Child {
     this.#termination = plan.termination;
     this.#timeoutMs = plan.request.timeoutMs;
     this.#treeId = plan.treeId;
+    this.#treeMark = plan.treeMark;
     this.exited = new Promise((resolve) => {
       this.#resolveExited = resolve;
     });
@@ -230,15 +233,19 @@ export class SpawnedChild implements Child {
 
   /**
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
-   * also descendants, other groups and sessions led by members, whoever carries the mark or is in the cgroup.
+   * also descendants, other groups and sessions led by members, whoever carries one of the marks (a daemon with a cleared environment has
+   * one left: its limit) or is in the cgroup.
    */
   #looks(fields: readonly ProcessField[] = ['name', 'state']): () => Promise<ProcessInfo[]> {
     const leaf = this.#leafName;
-    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
+    const { startTicks } = this.identity;
+    const limit = this.containment === 'group' ? undefined : this.#treeMark;
+    let claim = claimOf(this.identity, { leader: true, mark: this.#treeId, limit, ...(leaf === undefined ? {} : { leaf }) });
     const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
     return async () => {
-      const seen = selectMembers(await scan(options), claim, self());
+      const table = await scan(options);
+      const seen = selectMembers(table, claim, self(), limit === undefined ? undefined : markedBy(limit, table, startTicks));
       claim = seen.claim;
       return seen.members;
     };
