@@ -9,6 +9,7 @@
  *
  * A rule that needs a fact which is not known does not fire. A zombie is named, never ended.
  */
+import type { ProcessRow } from '../tree/row.js';
 import type { OrphanPolicy, OrphanRule, ProcessInfo, ProcessTable, Verdict } from '../types.js';
 import { runsCommand } from './command-word.js';
 import {
@@ -62,22 +63,29 @@ export function judgeAgain(table: ProcessTable, process: ProcessInfo, policy: Or
 }
 
 /**
- * Those whose name a rule knows, and everybody when there is a rule without names. A table over the columns of a scan finds them
+ * Those whose name a rule knows, those that carry the mark of a tree, and everybody when there is any other rule without names. A table over the columns of a scan finds them
  * (`named`) without making objects of the others.
  */
 export function candidates(table: ProcessTable & Partial<NamedRows>, policy: OrphanPolicy): Iterable<ProcessInfo> {
-  if (policy.rules.some((rule) => rule.names === undefined)) return table;
+  if (policy.rules.some((rule) => rule.names === undefined && !rule.require?.includes('abandoned'))) return table;
   const names = new Set(policy.rules.flatMap((rule) => rule.names ?? []).map((name) => name.slice(0, 15)));
-  return table.named?.(names) ?? rowsNamed(table, names);
+  if (table.named === undefined) return rowsNamed(table, names);
+  const named = table.named(names);
+  const marked = table.marked?.() ?? [];
+  return marked.length === 0 ? named : new Map([...named, ...marked].map((row) => [row.pid, row])).values();
 }
 
 export interface NamedRows {
   /** Rows that bear one of these names, in ascending order of pid. */
   named(names: ReadonlySet<string>): Iterable<ProcessInfo>;
+  /** Rows that carry the mark of a tree. */
+  marked?(): ProcessInfo[];
 }
 
 function* rowsNamed(table: ProcessTable, names: ReadonlySet<string>): Generator<ProcessInfo> {
-  for (const process of table) if (process.name !== undefined && names.has(process.name)) yield process;
+  for (const process of table) {
+    if ((process.name !== undefined && names.has(process.name)) || (process as ProcessRow).treeMark !== undefined) yield process;
+  }
 }
 
 /** How far a rule fits: not at all; in everything but age; fully. With what it saw. */
@@ -181,8 +189,9 @@ class Judge {
       evidence.push(`${requirement}: yes`);
     }
     // A zombie is past its end at any age: "at once".
-    const isOldEnough = age > rule.olderThanSeconds || (rule.state === 'Z' && rule.olderThanSeconds === 0);
-    if (rule.olderThanSeconds > 0 || rule.state !== 'Z') {
+    const isAtOnce = rule.olderThanSeconds === 0 && (rule.state === 'Z' || rule.require?.includes('abandoned') === true);
+    const isOldEnough = age > rule.olderThanSeconds || isAtOnce;
+    if (!isAtOnce) {
       evidence.push(`age: ${describeAge(age)}, ${isOldEnough ? '' : 'not '}more than ${describeAge(rule.olderThanSeconds)}`);
     }
     return { rule, isOldEnough, evidence };

@@ -2,6 +2,8 @@
  * What is known about one process: its names, its command line, who its parent is, and how that is said to people.
  * Pure. A fact that was not read is undefined here, never a guess; judging is classify.ts's and protect.ts's work.
  */
+import { isOwnersStart, ownerOf } from '../tree/mark.js';
+import type { ProcessRow } from '../tree/row.js';
 import type { ProcessInfo, ProcessTable } from '../types.js';
 
 const INTERPRETER =
@@ -113,6 +115,16 @@ export function isLeaderDead(process: ProcessInfo, table: ProcessTable): boolean
   return leader.name === undefined ? undefined : isZombie(leader) || leader.startTicks > process.startTicks;
 }
 
+/** Whether corral started it for a program that is gone (tree/mark.ts). False: nothing says that corral did. undefined: unknown. */
+export function isAbandoned(process: ProcessRow, table: ProcessTable): boolean | undefined {
+  const owner = ownerOf(process.treeMark);
+  if (owner === undefined) return false;
+  // Where not even init is shown (hidepid), an owner that is not shown may be another user's.
+  if (table.get(1) === undefined) return undefined;
+  const holder = table.get(owner.pid);
+  return holder === undefined || isZombie(holder) || !isOwnersStart(owner, holder.startTicks);
+}
+
 /** The ids of policy.ts REQUIREMENTS. undefined (also for an unknown id): not known, so the rule does not fire. */
 export function requirementHolds(id: string, process: ProcessInfo, table: ProcessTable): boolean | undefined {
   switch (id) {
@@ -120,6 +132,8 @@ export function requirementHolds(id: string, process: ProcessInfo, table: Proces
       return isReparented(process, table);
     case 'leader_dead':
       return isLeaderDead(process, table);
+    case 'abandoned':
+      return isAbandoned(process, table);
     case 'orphan': {
       const reparented = isReparented(process, table);
       return reparented ? isLeaderDead(process, table) : reparented;
@@ -153,6 +167,9 @@ export function circumstances(process: ProcessInfo, table: ProcessTable): string
     const parent = describeProcess(table.get(process.ppid), process.ppid);
     lines.push(isReparented(process, table) ? `reparented: ${parent} is its parent now` : `parent: ${parent}`);
   }
+  const owner = ownerOf((process as ProcessRow).treeMark);
+  if (owner !== undefined)
+    lines.push(`mark of corral: started for process ${owner.pid}, which is ${isAbandoned(process, table) ? 'gone' : 'alive or unseen'}`);
   if (isLeaderDead(process, table)) lines.push(`leader_dead: the leader of its session, ${process.sid}, is gone`);
   if (process.state === 'T' || process.state === 't') lines.push('stopped: it does not run');
   return lines;

@@ -7,7 +7,7 @@ import type { OrphanPolicy, OrphanRule, ProtectRule } from '../types.js';
 export type Mode = OrphanPolicy['mode'];
 
 /** What may be named in the configuration as `classes.<id>`; each is one rule. */
-export const CLASS_IDS = ['ripgrep', 'ripgrep_tag', 'shell_zombie', 'shell_agent'] as const;
+export const CLASS_IDS = ['ripgrep', 'ripgrep_tag', 'shell_zombie', 'shell_agent', 'abandoned'] as const;
 
 /** Names that are taken: a configuration can not define a class of its own under them. */
 export const RESERVED_CLASS_IDS: ReadonlySet<string> = new Set([
@@ -25,7 +25,19 @@ export const RESERVED_CLASS_IDS: ReadonlySet<string> = new Set([
 ]);
 
 /** What OrphanRule.require may name, each computed from the table (evidence.ts). A rule that requires anything else never fires. */
-export const REQUIREMENTS = ['orphan', 'reparented', 'leader_dead'] as const;
+export const REQUIREMENTS = ['orphan', 'reparented', 'leader_dead', 'abandoned'] as const;
+
+/**
+ * What corral itself started for a program that is gone, its keeper too: SIGKILL or lack of memory took both. Only what carries the mark is
+ * looked at. Not in mode `seed`, which has the four rules and nothing else.
+ */
+export const ABANDONED: OrphanRule = {
+  id: 'abandoned',
+  type: 'corral',
+  reason: 'owner_and_keeper_gone',
+  olderThanSeconds: 0,
+  require: ['abandoned'],
+};
 
 export const DEFAULT_MIN_AGE_SECONDS = 60;
 
@@ -56,6 +68,7 @@ export function defaultRules(mode: Mode): OrphanRule[] {
       olderThanSeconds: 600,
       ...(mode === 'seed' ? { match: /\.claude|rg/ } : { match: /\.claude/, commands: ['rg'] }),
     },
+    ...(mode === 'seed' ? [] : [ABANDONED]),
   ];
 }
 

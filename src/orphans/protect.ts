@@ -6,6 +6,7 @@
  * and drops those of judgement (age, descendants of live agents, services, unknown parents).
  */
 
+import { KEEPER_NAME } from '../tree/mark.js';
 import type { ProcessRow } from '../tree/table.js';
 import type { OrphanPolicy, ProcessInfo, ProcessTable, ProtectRule } from '../types.js';
 import {
@@ -13,6 +14,7 @@ import {
   commandLine,
   describeAge,
   describeProcess,
+  isAbandoned,
   isLeaderDead,
   isReparented,
   isUnknownProgram,
@@ -57,7 +59,6 @@ interface Standing {
   protection: { rule: ProtectRule; by: string; text: string } | undefined;
 }
 
-export const KEEPER_NAME = 'corral-keeper';
 /** Ends a circle, which numbers used again could close. */
 const LONGEST_LINE = 1000;
 const SHELL_NAME = /^(?:ba|da|z|k|fi)?sh$/;
@@ -129,10 +130,27 @@ export class Protection {
     if (keeper !== undefined) return { by: 'corral', evidence: `the keeper ${keeper.pid} holds it` };
     if ((process as ProcessRow).unread?.includes('env'))
       return { by: 'unknown-environment', evidence: 'its environment could not be read' };
+    if ((process as ProcessRow).treeMark !== undefined) {
+      if (isAbandoned(process, this.table)) return this.abandonedVeto(process, line);
+      return { by: 'corral', evidence: 'the program that started it with corral is alive, or could not be seen' };
+    }
     if (!process.env?.CORRAL_TREE) return undefined;
-    // Without a keeper (containment `group`): its owner is gone when nobody is left above it.
-    const isAbandoned = isReparented(process, this.table) && isLeaderDead(process, this.table);
-    return isAbandoned ? undefined : { by: 'corral', evidence: `corral started it (CORRAL_TREE=${process.env.CORRAL_TREE})` };
+    // Without a mark of its owner: that is gone when nobody is left above it.
+    const isLeft = isReparented(process, this.table) && isLeaderDead(process, this.table);
+    return isLeft ? undefined : { by: 'corral', evidence: `corral started it (CORRAL_TREE=${process.env.CORRAL_TREE})` };
+  }
+
+  /**
+   * Marks are inherited, by terminals and services too that somebody has started from within a tree and uses ever since: at a terminal,
+   * or below a service, nothing is abandoned.
+   */
+  private abandonedVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
+    if (process.tty !== 0) return { by: 'terminal', evidence: 'it has a terminal: somebody may sit before it' };
+    for (const member of line) {
+      const veto = member.pid === 1 ? undefined : this.serviceVeto(member);
+      if (veto !== undefined) return veto;
+    }
+    return undefined;
   }
 
   private stateVeto(process: ProcessInfo): Veto | undefined {

@@ -3,8 +3,11 @@
  *
  * Everybody's /proc/PID/stat is read; the command line and what costs more only of those whose name a rule knows, the environment (whose
  * read can block on the target's memory lock) only of those who would be condemned, and of the processes above them
- * what tells whether they protect them. Each later read counts only if it is of the same process (pid and start time).
+ * what tells whether they protect them. Marks of trees are looked for where the line of parents has been cut: among those whose parent
+ * is who takes in orphans, and below the marked ones. Each later read counts only if it is of the same process (pid and start time).
  */
+import { identityOf } from '../tree/identity.js';
+import { isOfNamespace, namespaceOf, ownerOf, readMarked } from '../tree/mark.js';
 import { scan } from '../tree/scan.js';
 import { type ProcessRow, ProcessTable } from '../tree/table.js';
 import type { OrphanPolicy, ProcessField, ProcessTable as PublicTable } from '../types.js';
@@ -24,18 +27,25 @@ export interface LookOptions {
   session?: string | undefined;
   /** Look closely at this process as well, whatever it is called. */
   pid?: number | undefined;
+  /** No closer look at anybody: for those who would be gone by then. */
+  quick?: boolean;
 }
 
 const EVERYBODY: readonly ProcessField[] = ['name', 'ppid', 'pgid', 'sid', 'state', 'tty', 'startTime', 'threads'];
 const CANDIDATES: readonly ProcessField[] = ['args', 'uid', 'exe'];
 const SUSPECTS: readonly ProcessField[] = ['cgroup', 'env'];
 
+/** How long a look starts again because all it could have found were gone. */
+const HOPPERS_MS = 300;
+/** As the user's manager it takes in orphans of the session. */
+const SYSTEMD: ReadonlySet<string> = new Set(['systemd']);
+
 /** Of an environment only what evidence is made of is kept: the rest is nobody's business and may be secret. */
 const KEPT_VARIABLES = ['CORRAL_TREE', 'CORRAL_TREE_PARENTS', 'CLAUDE_PID', 'CLAUDE_CODE_SESSION_ID', 'CLAUDECODE', 'CLAUDE_PROJECT_DIR'];
 
 /** @throws ProcessError ERR_SCAN when /proc can not be read. */
 export async function look(policy: OrphanPolicy, options: LookOptions = {}): Promise<Scene> {
-  const { env = process.env, minAgeSeconds, session, pid } = options;
+  const { env = process.env, minAgeSeconds, session, pid, quick } = options;
   const agent = Number(env.CLAUDE_PID);
   const facts: Facts = {
     now: Date.now(),
@@ -48,8 +58,17 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   const wantsDirectory = policy.protect.some(({ cwd }) => cwd !== undefined);
   const directory: readonly ProcessField[] = wantsDirectory ? ['cwd'] : [];
 
-  const table = new DetailedTable(await scan({ fields: EVERYBODY }));
+  let table = new DetailedTable(await scan({ fields: EVERYBODY }));
+  const wantsMarks = policy.rules.some(({ require }) => require?.includes('abandoned'));
+  let isSteady = !wantsMarks || table.addMarks();
+  // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
+  const untilMs = performance.now() + HOPPERS_MS;
+  while (!isSteady && table.marked().length === 0 && performance.now() < untilMs) {
+    table = new DetailedTable(await scan({ fields: EVERYBODY }));
+    isSteady = table.addMarks();
+  }
   facts.now = table.nowMs;
+  if (quick) return { table, flat: () => table.flat(), facts };
   const named = [...candidates(table, policy)].map((row) => row.pid);
   await table.add([...named, ...(pid === undefined ? [] : [pid])], CANDIDATES);
 
@@ -72,7 +91,7 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
 class DetailedTable implements PublicTable, NamedRows {
   private readonly details = new Map<number, ProcessRow>();
 
-  constructor(private readonly rough: ProcessTable & Partial<NamedRows>) {}
+  constructor(private readonly rough: ProcessTable) {}
 
   get size(): number {
     return this.rough.size;
@@ -87,8 +106,41 @@ class DetailedTable implements PublicTable, NamedRows {
     if (pids.length === 0) return;
     for (const row of await scan({ pids: [...pids], fields: [...EVERYBODY, ...fields] })) {
       if (this.rough.find(row) === undefined) continue;
-      this.details.set(row.pid, row.env === undefined ? row : { ...row, env: keptVariables(row.env) });
+      const { treeMark } = this.details.get(row.pid) ?? {};
+      this.details.set(row.pid, {
+        ...row,
+        ...(row.env === undefined ? {} : { env: keptVariables(row.env) }),
+        ...(treeMark === undefined ? {} : { treeMark }),
+      });
     }
+  }
+
+  /**
+   * Finds who carries the mark of a tree, and whose it is: some are gone before anything else of them can be read. Only where owner and
+   * process are of our own pid namespace: elsewhere the numbers mean others. False: somebody was gone before he could be asked.
+   */
+  addMarks(): boolean {
+    const own = namespaceOf('self');
+    let isSteady = true;
+    const add = (row: ProcessRow): boolean => {
+      if (row.pid === 1 || this.rough.isKernelThread(row.pid) || !this.rough.isLive(row.pid)) return false;
+      const found = readMarked(row);
+      if (found === undefined && identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
+      const owner = ownerOf(found?.mark);
+      if (found === undefined || owner === undefined || own === undefined || !isOfNamespace(owner, own)) return false;
+      const isOthers = found.namespace === undefined && found.uid !== process.getuid?.(); // to be named, not ended
+      if (found.namespace !== own && !isOthers) return false;
+      this.details.set(row.pid, { ...this.detailed(row), treeMark: found.mark, uid: found.uid });
+      return true;
+    };
+    for (const adopter of new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)])) {
+      for (const top of this.rough.children(adopter)) if (add(top)) for (const row of this.rough.descendants(top.pid)) add(row);
+    }
+    return isSteady;
+  }
+
+  marked(): ProcessRow[] {
+    return [...this.details.values()].filter(({ treeMark }) => treeMark !== undefined);
   }
 
   /** Everything known as one plain table; only this can be saved. */
@@ -106,7 +158,7 @@ class DetailedTable implements PublicTable, NamedRows {
   }
 
   named(names: ReadonlySet<string>): ProcessRow[] {
-    return this.all(this.rough.named?.(names) ?? [...this.rough].filter(({ name }) => name !== undefined && names.has(name)));
+    return this.all(this.rough.named(names));
   }
 
   children(pid: number): ProcessRow[] {

@@ -4,22 +4,27 @@
  *     look (scene.ts) → classify (classify.ts) → terminate (tree/terminate.ts) → record (history/log.ts)
  *
  * One sweep per user at a time; a second one that finds another at work does nothing. Only what was condemned is signalled, each
- * process through its pidfd and after its verdict was reached once more on a fresh look; never a group.
+ * process through its pidfd and after its verdict was reached once more on a fresh look; never a group. What a tree of corral has left
+ * is ended as a tree, when the limit of a run has room for all of it.
  */
 import { mkdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { invalidArgument } from '../errors.js';
+import { invalidArgument, type ProcessError } from '../errors.js';
 import { type Lock, tryLock } from '../history/lock.js';
 import { appendRun, localTimestamp } from '../history/log.js';
 import { stateDirectory } from '../history/paths.js';
 import { identityOf } from '../tree/identity.js';
+import { readMark } from '../tree/mark.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
-import { type ListedResult, terminateListed } from '../tree/terminate.js';
+import type { ProcessRow } from '../tree/row.js';
+import { twice } from '../tree/select.js';
+import { type ListedResult, terminate, terminateListed } from '../tree/terminate.js';
 import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
 import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
 import { describeProcess, isZombie } from './evidence.js';
+import { ABANDONED } from './policy.js';
 import { runStats } from './record.js';
 import { look, type Scene } from './scene.js';
 
@@ -59,13 +64,13 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
   const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
-  const lookAround = () => look(policy, { env, session: options.session });
+  const lookAround = (quick = false) => look(policy, { env, session: options.session, quick });
   if (dryRun) return run.judgeOnly(await lookAround());
 
   const lock = run.lock(env);
   if (lock === 'locked') return run.report({ skipped: 'locked' });
   try {
-    await run.cleanUp(await lookAround());
+    await run.cleanUp(await lookAround(), lookAround);
     return await run.record(env, options.event);
   } finally {
     lock?.release();
@@ -129,7 +134,7 @@ class Run {
     return this.report();
   }
 
-  async cleanUp(scene: Scene): Promise<void> {
+  async cleanUp(scene: Scene, lookAgain: LookAgain): Promise<void> {
     this.judge(scene);
     if (this.config.reportOnly) return;
     const condemned = this.verdicts.filter(({ action }) => action === 'terminate');
@@ -139,7 +144,14 @@ class Run {
     const later = this.remainingMs() < LEAST_TIME_MS ? now.splice(0) : [];
     if (later.length > 0) this.warnings.push('no time was left to end anything');
     this.deferred = condemned.length - now.length;
-    if (now.length > 0) await this.end(scene, now);
+    if (now.length > 0) {
+      const trees = this.deferred === 0 ? now.filter(isTreeMember) : [];
+      const listed = trees.length === 0 ? now : now.filter((verdict) => !isTreeMember(verdict));
+      await Promise.all([
+        ...(listed.length === 0 ? [] : [this.end(scene, listed)]),
+        ...(trees.length === 0 ? [] : [this.endTrees(trees, lookAgain, this.config.maxKills - listed.length)]),
+      ]);
+    }
     await this.awaitReaping();
   }
 
@@ -182,16 +194,63 @@ class Run {
     this.verdicts = classify(table, this.policy, facts).map(sparedIfElsewhere);
   }
 
+  private delays(): { graceMs: number; killWaitMs: number } {
+    const graceMs = Math.floor(Math.min(this.config.termGraceMs, this.shareOfTime(AFTER_GRACE_MS)));
+    const killWaitMs = Math.floor(Math.min(this.config.killWaitMs, Math.max(0, this.remainingMs() - graceMs - AFTER_KILL_MS)));
+    return { graceMs, killWaitMs };
+  }
+
+  /**
+   * What is left of whole trees: stopped first, so that nobody gets away by forking, until nobody new appears. A newcomer is judged by what a
+   * quick look shows, or those who only live for milliseconds would always be gone before their turn; whom the long look has spared stays
+   * spared. At most `limit` processes at any time.
+   */
+  private async endTrees(condemned: readonly Verdict[], lookAgain: LookAgain, limit: number): Promise<void> {
+    const marks = new Set(condemned.map(markOf));
+    const known = new Map(condemned.map((verdict) => [keyOf(verdict.process), verdict]));
+    const spared = new Set(this.verdicts.filter(({ action }) => action !== 'terminate').map(({ process }) => keyOf(process)));
+    const select = async () => {
+      const scene = await lookAgain(true);
+      const found = classify(scene.table, this.policy, scene.facts).filter(
+        (verdict) => isCondemnedIn(verdict, marks) && !spared.has(keyOf(verdict.process)),
+      );
+      const isKnown = ({ process }: Verdict) => known.has(keyOf(process));
+      const chosen = [...found.filter(isKnown), ...found.filter((verdict) => !isKnown(verdict))].slice(0, limit);
+      for (const verdict of chosen) if (!isKnown(verdict)) known.set(keyOf(verdict.process), verdict);
+      return chosen.map(({ process }) => process);
+    };
+    const { graceMs, killWaitMs } = this.delays();
+    const report = await terminate(twice(select), { forceKillAfterDelay: graceMs, killWaitMs }).catch((error: ProcessError) => {
+      if (error.report === undefined) throw error;
+      this.warnings.push(error.message);
+      return error.report;
+    });
+    const ended = new Map(report.terminated.map((one) => [keyOf(one), one.signal]));
+    const left = new Map(report.survivors.map((one) => [keyOf(one), one.reason]));
+    for (const [key, verdict] of known) {
+      const { process } = verdict;
+      const isNew = !condemned.includes(verdict);
+      const signal = ended.get(key) ?? null;
+      if (left.has(key)) this.note(verdict, { process, outcome: left.get(key) === 'eperm' ? 'eperm' : 'survived', signal: 'SIGKILL' });
+      else if (signal !== null) this.note(verdict, { process, outcome: 'terminated', signal });
+      else if (isNew)
+        continue; // one of a line of processes that each end by themselves
+      // Before Linux 6.15 the kernel does not tell how a stranger ended.
+      else this.note(verdict, { process, outcome: ended.has(key) ? 'terminated' : 'already-gone', signal: 'SIGTERM' });
+      if (isNew) this.verdicts.push(verdict);
+    }
+  }
+
   private async end({ table, facts }: Scene, condemned: readonly Verdict[]): Promise<void> {
-    const graceMs = Math.min(this.config.termGraceMs, this.shareOfTime(AFTER_GRACE_MS));
-    const killWaitMs = Math.min(this.config.killWaitMs, Math.max(0, this.remainingMs() - graceMs - AFTER_KILL_MS));
+    // A fresh row has not the mark that its verdict rests on.
+    const marked = new Set(condemned.filter(isTreeMember).map(({ process }) => keyOf(process)));
+    const again = (fresh: ProcessInfo) => (marked.has(keyOf(fresh)) ? withMark(fresh) : fresh);
     const results = await terminateListed(
       condemned.map(({ process }) => process),
       {
-        graceMs: Math.floor(graceMs),
-        killWaitMs: Math.floor(killWaitMs),
+        ...this.delays(),
         // One that has ended since is not "changed": its end is what was wanted.
-        recheck: (fresh) => isZombie(fresh) || judgeAgain(table, fresh, this.policy, facts)?.action === 'terminate',
+        recheck: (fresh) => isZombie(fresh) || judgeAgain(table, again(fresh), this.policy, facts)?.action === 'terminate',
       },
     );
     for (const [index, result] of results.entries()) this.note(condemned[index] as Verdict, result);
@@ -264,12 +323,25 @@ class Run {
   }
 }
 
+type LookAgain = (quick?: boolean) => Promise<Scene>;
+
+const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>) => `${pid}/${startTicks}`;
+const markOf = ({ process }: Verdict) => (process as ProcessRow).treeMark;
+const isTreeMember = ({ rule }: Verdict) => rule === ABANDONED.id;
+const isCondemnedIn = (verdict: Verdict, marks: ReadonlySet<number | undefined>) =>
+  verdict.action === 'terminate' && isTreeMember(verdict) && marks.has(markOf(verdict));
+
+function withMark(process: ProcessInfo): ProcessInfo {
+  const treeMark = readMark(process);
+  return treeMark === undefined ? process : ({ ...process, treeMark } as ProcessRow);
+}
+
 /**
  * In another pid namespace it belongs to a container, whose init is responsible for it; one that can not be seen may be in one. The scan does not
  * tell, and only of the condemned it is asked.
  */
 function sparedIfElsewhere(verdict: Verdict): Verdict {
-  if (verdict.action !== 'terminate') return verdict;
+  if (verdict.action !== 'terminate' || isTreeMember(verdict)) return verdict; // of a tree's members it was asked with the mark
   const where = namespaceOf(verdict.process.pid);
   if (where !== undefined && where === namespaceOf('self')) return verdict;
   const evidence = where === undefined ? 'its pid namespace could not be seen' : 'it runs in another pid namespace: a container';

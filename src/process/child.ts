@@ -28,6 +28,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
+import { markedBy } from '../tree/mark.js';
 import { type Claim, claimOf, type IsLed, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
@@ -102,6 +103,7 @@ export class SpawnedChild implements Child {
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
   readonly #treeId: string;
+  readonly #treeMark: number | undefined;
   readonly #timeoutMs: number;
   readonly #onTerminal: SpawnPlan['onTerminal'];
   readonly #pipes: Pipes | undefined;
@@ -146,6 +148,7 @@ export class SpawnedChild implements Child {
     this.#termination = plan.termination;
     this.#timeoutMs = plan.request.timeoutMs;
     this.#treeId = plan.treeId;
+    this.#treeMark = plan.treeMark;
     this.exited = new Promise((resolve) => {
       this.#resolveExited = resolve;
     });
@@ -243,10 +246,13 @@ export class SpawnedChild implements Child {
 
   /**
    * A look at the members without a keeper's help, to be taken again and again: at level `group` the session, else (the keeper is gone)
-   * also descendants, other groups and sessions led by members, whoever carries the mark or is in the cgroup.
+   * also descendants, other groups and sessions led by members, whoever carries one of the marks (a daemon with a cleared environment has
+   * one left: its limit) or is in the cgroup.
    */
   #looks(fields: readonly ProcessField[] = ['name', 'state']): (isLed?: IsLed) => Promise<ProcessInfo[]> {
     const leaf = this.#leafName;
+    const { startTicks } = this.identity;
+    const limit = this.containment === 'group' ? undefined : this.#treeMark;
     let claim: Claim | undefined;
     const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
@@ -254,13 +260,11 @@ export class SpawnedChild implements Child {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
       const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
-      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId, ...(leaf === undefined ? {} : { leaf }) });
-      const seen = selectMembers(
-        table,
-        claim,
-        self(),
-        (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
-      );
+      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId, limit, ...(leaf === undefined ? {} : { leaf }) });
+      const seen = selectMembers(table, claim, self(), {
+        isLed: (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
+        marked: limit === undefined ? undefined : markedBy(limit, table, startTicks),
+      });
       claim = seen.claim;
       return seen.members;
     };

@@ -23,6 +23,11 @@ export function newTreeId(): string {
   return `${prefix}.${++trees}`;
 }
 
+/** Which tree of this process it is, counted from 1. */
+export function treeNumber(treeId: string): number {
+  return Number(treeId.slice(treeId.indexOf('.') + 1));
+}
+
 /** The two fields of a SpawnRequest that make the environment. The marks are corral's: neither can be set, kept out or removed. */
 export function environmentOf(env: unknown, inheritEnv: boolean, treeId: string): { env: string; inheritEnv: boolean } {
   const changes = env === process.env ? undefined : checkVariables(env); // process.env itself changes nothing

@@ -3,13 +3,15 @@ import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
-import { closeId, type NativeEvent, NEVER, native, newId } from '../native.js';
+import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE } from '../native.js';
 import { self } from '../tree/identity.js';
+import { MARKED_LIMIT, markedBy, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
 import { scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
 import type { Child, SpawnOptions } from '../types.js';
 import { receive, SpawnedChild } from './child.js';
+import { treeNumber } from './environment.js';
 import { planSpawn, type SpawnPlan } from './options.js';
 
 type FailedEvent = Extract<NativeEvent, { type: 'failed' }>;
@@ -46,6 +48,7 @@ function begin(start: Start): void {
   const { request, termination } = start.plan;
   if (termination.abort?.aborted) throw aborted(termination.abort);
   const addon = native();
+  markTree(start.plan);
   // Whoever receives the events lives as long as the child; what was needed to start it does not.
   let starting: Start | undefined = start;
   let child: SpawnedChild | undefined;
@@ -65,6 +68,17 @@ function begin(start: Start): void {
     throw error;
   }
   addon.ref();
+}
+
+/** What may be left by policy gets no mark: it must never pass for abandoned. */
+function markTree(plan: SpawnPlan): void {
+  const { request, onLeaderExit, treeId } = plan;
+  if (onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
+  const mark = newMark(treeNumber(treeId));
+  if (mark === undefined) return;
+  plan.treeMark = mark;
+  const limits = [...(request.settings?.limits ?? []), MARKED_LIMIT, mark, Number.POSITIVE_INFINITY];
+  request.settings = { ...request.settings, limits };
 }
 
 /** The first event of a spawn decides it. */
@@ -94,12 +108,13 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
  */
 async function endUnannounced(plan: SpawnPlan, { errno, leaf }: FailedEvent): Promise<void> {
   if (errno !== EPIPE) return;
-  const { treeId, request, termination } = plan;
+  const { treeId, treeMark, request, termination } = plan;
   const { killSignal, graceMs } = termination;
-  const mark = { value: treeId, since: 0n };
+  const mark = { value: treeId, since: 0n, limit: treeMark };
   let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark, ...(request.leaf && { leaf: request.leaf }) };
   const look = async () => {
-    const seen = selectMembers(await scan({ fields: ['name', 'state', 'env', 'cgroup'] }), claim, self());
+    const table = await scan({ fields: ['name', 'state', 'env', 'cgroup'] });
+    const seen = selectMembers(table, claim, self(), treeMark === undefined ? {} : { marked: markedBy(treeMark, table, 0n) });
     claim = seen.claim;
     return seen.members;
   };

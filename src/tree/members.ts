@@ -9,7 +9,7 @@
  *  3. its process group is led, or was led, by a member. Members that only belong to a group lead no one else into the tree: a
  *     child of a shell shares its group with the shell's other children, and those are not ours;
  *  4. its session is led, or was led, by a member, for the same reason;
- *  5. its environment carries the mark of the tree, and the caller has said which mark that is. A process found by pid is never
+ *  5. its environment or its limits carry the mark of the tree, and the caller has said which mark that is. A process found by pid is never
  *     asked for its mark: everything a tree starts inherits it, so an outlier of a tree would claim the whole tree;
  *  6. it is in the cgroup that was made for the tree, of whatever age and descent it is.
  * whatever these say, it is not a member when
@@ -37,8 +37,8 @@ export interface Claim {
   /** Process groups and sessions led by a member, by number. */
   readonly groups: ReadonlyMap<number, Led>;
   readonly sessions: ReadonlyMap<number, Led>;
-  /** Value of CORRAL_TREE; nothing older than `since` carries it. */
-  readonly mark?: { readonly value: string; readonly since: bigint };
+  /** Value of CORRAL_TREE, and the limit of mark.ts; nothing older than `since` carries them. */
+  readonly mark?: { readonly value: string; readonly since: bigint; readonly limit?: number | undefined };
   /** Name of the tree's own cgroup, which nothing else is called. */
   readonly leaf?: string;
 }
@@ -65,11 +65,13 @@ export interface ClaimOptions {
   heldAt?: bigint;
   /** The tree's CORRAL_TREE; the table must have been scanned with 'env'. */
   mark?: string;
+  /** The limit that marks the tree (mark.ts). */
+  limit?: number | undefined;
   /** The name of the tree's own cgroup; the table must have been scanned with 'cgroup'. */
   leaf?: string;
 }
 
-export function claimOf(root: Key, { leader = false, heldAt, mark, leaf }: ClaimOptions = {}): Claim {
+export function claimOf(root: Key, { leader = false, heldAt, mark, limit, leaf }: ClaimOptions = {}): Claim {
   const own = new Map([[root.pid, root.startTicks]]);
   const led: Claim['groups'] = new Map(
     leader ? [[root.pid, { since: root.startTicks, heldAt: heldAt ?? root.startTicks, isProven: false }]] : [],
@@ -78,17 +80,25 @@ export function claimOf(root: Key, { leader = false, heldAt, mark, leaf }: Claim
     known: own,
     groups: led,
     sessions: led,
-    ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks } }),
+    ...(mark === undefined ? {} : { mark: { value: mark, since: root.startTicks, limit } }),
     ...(leaf === undefined ? {} : { leaf }),
   };
 }
 
-/** Live members, parents before children; and the claim for the next look. `isLed` is asked after the look, and counts for all of it. */
+/** What a table does not show. */
+export interface SelectionFacts {
+  /** Asked after the look, and counts for all of it. */
+  isLed?: IsLed | undefined;
+  /** Who carries the claim's limit. */
+  marked?: ReadonlySet<number> | undefined;
+}
+
+/** Live members, parents before children; and the claim for the next look. */
 export function selectMembers(
   table: ProcessTable,
   claim: Claim,
   ourselves: Self,
-  isLed: IsLed = () => false,
+  { isLed = () => false, marked }: SelectionFacts = {},
 ): { members: ProcessRow[]; claim: Claim } {
   const known = new Map(claim.known);
   const proves = (leader: Key, rows: readonly ProcessRow[]) =>
@@ -119,7 +129,7 @@ export function selectMembers(
   if (claim.mark !== undefined) {
     const { value, since } = claim.mark;
     admitAll(
-      [...table].filter((row) => carriesMark(row, value)),
+      [...table].filter((row) => carriesMark(row, value) || marked?.has(row.pid)),
       since,
     );
   }

@@ -6,6 +6,8 @@ import type { ProcessField, ProcessInfo } from '../types.js';
 export interface ProcessRow extends ProcessInfo {
   /** A thread of the kernel; no signal ends it. Absent: an ordinary process, or not known. */
   kernelThread?: boolean;
+  /** The limit that marks the tree it was started in (mark.ts), where that was asked for and is of this pid namespace. */
+  treeMark?: number;
   /** Of children that were waited for; with 'cpu'. */
   childCpuMs?: number;
   /** Fields that were asked for and could not be read (other user, hidepid): unknown. Absent: none. */

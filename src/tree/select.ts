@@ -17,7 +17,7 @@ export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): S
   const fields: readonly ProcessField[] = options.mark === undefined ? FIELDS : [...FIELDS, 'env'];
   let claim = claimOf(root, options);
   return async (isLed) => {
-    const found = selectMembers(await scan({ fields }), claim, self(), isLed);
+    const found = selectMembers(await scan({ fields }), claim, self(), { isLed });
     claim = found.claim;
     return found.members;
   };

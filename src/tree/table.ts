@@ -145,6 +145,11 @@ export class ProcessTable implements PublicTable {
     return [...this].filter((row) => row.name !== undefined && names.has(row.name));
   }
 
+  /** Rows that carry the mark of a tree (mark.ts). A scan does not read it: only rows that somebody has made do. */
+  marked(): ProcessRow[] {
+    return this.#columns === undefined ? [...this].filter(({ treeMark }) => treeMark !== undefined) : [];
+  }
+
   /** Rows whose parent it is, in ascending order of pid. */
   children(pid: number): ProcessRow[] {
     this.#byParent ??= groupBy(this.#links.ppid);

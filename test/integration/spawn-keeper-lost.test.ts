@@ -28,6 +28,15 @@ it('whoever was in the tree is gone, members with sessions of their own too', as
   expect((await child.stop()).survivors).toEqual([]);
 });
 
+it('a daemon with a cleared environment is found by its limit', async () => {
+  const child = keepTidy(await spawn('sh', ['-c', '(env -i setsid sleep 300 <&- >&- 2>&- &); echo READY; sleep 300']));
+  await readyPids(child);
+  await eventually(() => sleepers().filter(({ pid, sid }) => pid === sid).length === 1, 5000, 'the daemon runs');
+  killKeeper(child.pid);
+  expect(await child.empty).toMatchObject({ survivors: [], proof: 'scan' });
+  expect(sleepers()).toEqual([]);
+});
+
 it('during a stop() that waits: the stop still ends with nothing left', async () => {
   const child = keepTidy(await spawn('sh', ['-c', '(trap "" TERM; echo READY; while :; do sleep 1; done)'], { forceKillAfterDelay: 500 }));
   await readyPids(child);

@@ -27,8 +27,10 @@ describe('defaults', () => {
     });
   });
 
-  it('have the four rules with their thresholds, in order', () => {
-    expect(defaultPolicy().rules.map((rule) => [rule.id, rule.type, rule.reason, rule.olderThanSeconds])).toEqual([
+  it('have the four rules with their thresholds, in order, and what corral itself has lost', () => {
+    const rules = (mode?: 'seed') => defaultPolicy(mode).rules.map((rule) => [rule.id, rule.type, rule.reason, rule.olderThanSeconds]);
+    expect(rules()).toEqual([...rules('seed'), ['abandoned', 'corral', 'owner_and_keeper_gone', 0]]);
+    expect(rules('seed')).toEqual([
       ['ripgrep', 'ripgrep', 'long_running', 300],
       ['ripgrep_tag', 'ripgrep', 'tag_analysis_stuck', 180],
       ['shell_zombie', 'bash', 'zombie_status', 0],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { classify, type Facts } from '../../src/orphans/classify.js';
 import { BoundedPattern } from '../../src/orphans/pattern.js';
 import { defaultPolicy } from '../../src/orphans/policy.js';
+import { markOf } from '../../src/tree/mark.js';
 import type { OrphanPolicy, ProtectRule } from '../../src/types.js';
 import { bash, FACTS, OTHER, type Row, rg, SELF, table } from '../helpers/orphan-world.js';
 
@@ -332,4 +333,49 @@ it('every veto is said in words', () => {
   )[0];
   expect(verdict).toMatchObject({ action: 'spare', rule: 'ripgrep', protectedBy: 'protected:pytest' });
   expect(verdict?.evidence.at(-1)).toBe('it descends from 49 (pytest), protected by its name, pytest');
+});
+
+describe('what owner and keeper have left', () => {
+  const OWNER: Row = { pid: 40, name: 'node', ageSeconds: 90_000 };
+  const ticksOf = (row: Row) => Number(table(row).get(row.pid)?.startTicks);
+  const treeMark = markOf({ pid: OWNER.pid, namespace: 0, ticks: ticksOf(OWNER), tree: 1 });
+  const daemon: Row = { pid: 50, name: 'daemon', args: ['daemon'], treeMark };
+  const keeper: Row = { pid: 48, name: 'corral-keeper', args: ['corral-keeper', 'x'], ageSeconds: 90_000 };
+  const shell: Row = { pid: 49, name: 'bash', args: ['bash'], tty: 34817, ageSeconds: 89_000 };
+
+  it.each<[string, Row[], string | undefined]>([
+    ['nobody left: ended, environment or not', [daemon], 'terminate'],
+    ['with the mark in its environment as well', [{ ...daemon, env: { CORRAL_TREE: 'x.1' } }], 'terminate'],
+    ["a stranger under the owner's number", [{ ...OWNER, ageSeconds: 80_000.5 }, daemon], 'terminate'],
+    ['only the zombie of the owner', [{ ...OWNER, state: 'Z' }, daemon], 'terminate'],
+    ['the owner alive', [OWNER, daemon], undefined],
+    ['the keeper alive', [keeper, { ...daemon, ppid: 48 }], 'corral'],
+    ['at a terminal', [{ ...daemon, tty: 34817 }], 'terminal'],
+    ['whether it has a terminal is not known', [{ ...daemon, tty: undefined }], 'terminal'],
+    [
+      'below a shell at a terminal',
+      [
+        { ...shell, treeMark },
+        { ...daemon, ppid: 49 },
+      ],
+      'login-shell',
+    ],
+    ['of another user', [{ ...daemon, uid: OTHER }], 'other-user'],
+    ['younger than the least age', [{ ...daemon, ageSeconds: 59 }], 'min-age'],
+    ['protected by name', [{ ...daemon, name: 'pytest' }], 'protected:pytest'],
+    ['without a mark', [{ ...daemon, treeMark: undefined }], undefined],
+  ])('%s', (_, rows, expected) => expect(protectedBy(rows)).toBe(expected));
+
+  it('speaks for an old rg whose owner lives, and not for one whose owner is gone', () => {
+    expect(protectedBy([OWNER, rg({ pid: 50, treeMark })])).toBe('corral');
+    expect(protectedBy([rg({ pid: 50, treeMark })])).toBe('terminate');
+  });
+
+  it('is no rule of the seed policy', () => expect(protectedBy([daemon], { policy: seed })).toBeUndefined());
+
+  it('says what it rests on', () => {
+    const [verdict] = classify(table(daemon), guarded, FACTS);
+    expect(verdict).toMatchObject({ rule: 'abandoned', type: 'corral', reason: 'owner_and_keeper_gone' });
+    expect(verdict?.evidence).toContain('mark of corral: started for process 40, which is gone');
+  });
 });

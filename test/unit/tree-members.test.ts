@@ -352,7 +352,7 @@ describe('rule 10: the number of a leader that is gone may be used again', () =>
   const heir = (group: number): Row => [300, 1, group, 100, younger];
   const isLed = ({ pid }: { pid: number }) => pid === 100;
   const next = (rows: Row[], proof?: typeof isLed) =>
-    selectMembers(look(...us, ...rows), claim, ourselves, proof).members.map(({ pid }) => pid);
+    selectMembers(look(...us, ...rows), claim, ourselves, { isLed: proof }).members.map(({ pid }) => pid);
 
   it.each<[string, number]>([
     ['group', 100],
