@@ -377,7 +377,7 @@ napi_value events(napi_env env, std::vector<Event> &events) {
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {
   Writer report(env);
   report.text("release", kernel.release.c_str());
-  report.text("bootId", kernel.boot_id.c_str());
+  report.text("bootId", sys::boot_id().c_str());
   report.number("clockTicksPerSecond", static_cast<double>(kernel.ticks_per_second));
   report.number("pageSize", static_cast<double>(kernel.page_size));
   report.number("pid", getpid());

@@ -6,7 +6,7 @@
  * keeper as lost. Native byte order, no pointers.
  *
  * The keeper is exec'ed with argv = { "corral-keeper", file, cwd, leader argv... } and the leader's
- * environment and stdio; the owner has put one START packet into the socket before that.
+ * environment and stdio, and waits for one START packet: the owner sends it once it watches the keeper.
  * End of file on the socket means that the owner died.
  */
 #ifndef CORRAL_PROTOCOL_H

@@ -11,6 +11,7 @@
 
 #include "../keeper/protocol.h"
 #include "keeper_image.h"
+#include "kernel.h"
 #include "reap.h"
 
 extern char **environ;
@@ -88,9 +89,16 @@ bool start_child(corral_child_plan *plan, Started *ret_started, SpawnFailure *re
     *ret_failure = {CORRAL_STAGE_CLONE, static_cast<int>(-pid)};
     return false;
   }
+  // Some filters refuse flags of clone that they do not know. Our own child, not reaped: the number is certainly its.
+  if (pidfd < 0) pidfd = pidfd_open(static_cast<int32_t>(pid));
   ret_started->pid = static_cast<int32_t>(pid);
-  ret_started->pidfd.reset(pidfd);
-  if (plan->failed_stage == CORRAL_STAGE_NONE) return true;
+  ret_started->pidfd.reset(pidfd < 0 ? -1 : pidfd);
+  if (plan->failed_stage == CORRAL_STAGE_NONE) {
+    if (pidfd >= 0) return true;
+    abandon(ret_started);
+    *ret_failure = {CORRAL_STAGE_CLONE, -pidfd};
+    return false;
+  }
   *ret_failure = {plan->failed_stage, plan->failed_errno};
   // It has called _exit already, so this does not block; it only may not be a zombie yet.
   ExitReport ignored;
@@ -136,16 +144,7 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
     return false;
   }
   Fd ours(ends[0]), theirs(ends[1]);
-  corral_start packet{};
-  packet.header = {CORRAL_PROTOCOL_VERSION, CORRAL_START, 0, sizeof packet};
-  packet.kill_signal = request.kill_signal;
-  packet.on_leader_exit = request.on_leader_exit;
-  packet.on_owner_exit = request.on_owner_exit;
-  packet.grace_ms = request.grace_ms;
-  packet.timeout_ms = request.timeout_ms;
-  packet.settings = request.settings;
-  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 ||
-      send(ours.get(), &packet, sizeof packet, MSG_NOSIGNAL) != sizeof packet) {
+  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
     return false;
   }
@@ -178,6 +177,27 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
   // Too long arguments are the caller's; whatever else the exec of the keeper failed with is ours.
   if (ret_failure->stage == CORRAL_STAGE_EXEC && ret_failure->error != E2BIG) ret_failure->stage = CORRAL_STAGE_KEEPER;
   return false;
+}
+
+int order_start(const SpawnRequest &request, int control) {
+  corral_start packet{};
+  packet.header = {CORRAL_PROTOCOL_VERSION, CORRAL_START, 0, sizeof packet};
+  packet.kill_signal = request.kill_signal;
+  packet.on_leader_exit = request.on_leader_exit;
+  packet.on_owner_exit = request.on_owner_exit;
+  packet.grace_ms = request.grace_ms;
+  packet.timeout_ms = request.timeout_ms;
+  packet.settings = request.settings;
+  const ssize_t sent = send(control, &packet, sizeof packet, MSG_NOSIGNAL);
+  return sent == sizeof packet ? 0 : sent < 0 ? -errno : -EMSGSIZE;
+}
+
+void abandon(Started *started) {
+  // Each leads a session of its own, and is not reaped: the number is certainly that of its group.
+  (void)kill(-started->pid, SIGKILL);
+  ExitReport ignored;
+  (void)reap(started->pid, Reap::kWait, &ignored);
+  *started = Started();
 }
 
 } // namespace corral::sys

@@ -43,6 +43,13 @@ struct SpawnFailure {
 
 // Blocks until exec has happened or failed. On failure nothing is left: the child was reaped, descriptors are closed.
 // Must be called with all signals blocked, from a thread that lives as long as the process (parent-death signal).
+// A keeper (containment `tree`) waits for its order: nothing of the caller's runs before order_start.
 bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failure);
+
+// Sends START to a keeper; 0 or -errno.
+int order_start(const SpawnRequest &request, int control);
+
+// Ends and reaps what was started, as nobody could watch it: the keeper, or a leader and its group.
+void abandon(Started *started);
 
 } // namespace corral::sys

@@ -13,6 +13,7 @@ import { invalidArgument } from '../errors.js';
 import { type Lock, tryLock } from '../history/lock.js';
 import { appendRun, localTimestamp } from '../history/log.js';
 import { stateDirectory } from '../history/paths.js';
+import { requirePidfd } from '../native.js';
 import { identityOf } from '../tree/identity.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
 import { type ListedResult, terminateListed } from '../tree/terminate.js';
@@ -53,7 +54,8 @@ const REAPING_POLL_MS = 5;
 /**
  * Finds what was left behind and ends it.
  * @returns what was judged, ended, failed and left to the next run; `skipped: 'locked'` when another sweep is under way.
- * @throws ProcessError ERR_INVALID_ARGUMENT naming the option; ERR_SCAN when /proc can not be read.
+ * @throws ProcessError ERR_INVALID_ARGUMENT naming the option; ERR_SCAN when /proc can not be read; ERR_UNSUPPORTED_PLATFORM where there are
+ *   no pidfds (Linux before 5.3, seccomp), except for a dry run.
  */
 export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
@@ -61,6 +63,7 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
   const lookAround = () => look(policy, { env, session: options.session });
   if (dryRun) return run.judgeOnly(await lookAround());
+  requirePidfd();
 
   const lock = run.lock(env);
   if (lock === 'locked') return run.report({ skipped: 'locked' });

@@ -4,8 +4,9 @@
  * A pid is only a number that is used again; with the start time in ticks since boot and the boot id it names one process
  * for as long as the machine is up. Signals nothing.
  */
-import { readFileSync } from 'node:fs';
-import { invalidArgument, ProcessError } from '../errors.js';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
+import { invalidArgument, NO_PROC, ProcessError } from '../errors.js';
 import { kernel, native } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 import { KERNEL_THREAD } from './row.js';
@@ -54,12 +55,35 @@ export function releaseKeeper(pid: number): void {
   keepers.delete(pid);
 }
 
-/** Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session. */
+/**
+ * Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session.
+ * @throws ProcessError ERR_SCAN: who does not know its own group and ancestors can not spare them.
+ */
 export function self(): Self {
   const own = readStat('self');
+  if (own?.pid !== process.pid) throw noProc();
   const ancestors = new Set<number>();
   for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readStat(pid)?.ppid ?? 0) ancestors.add(pid);
-  return { pid: process.pid, pgid: own?.pgid ?? 0, sid: own?.sid ?? 0, ancestors, keepers: new Set(keepers) };
+  return { pid: process.pid, pgid: own.pgid, sid: own.sid, ancestors, keepers: new Set(keepers) };
+}
+
+/**
+ * For what asks /proc about a number: elsewhere than in the /proc of our own pid namespace it stands for another process or for none.
+ * @throws ProcessError ERR_SCAN
+ */
+export function requireProc(): void {
+  let own: string | undefined;
+  try {
+    own = readlinkSync('/proc/self');
+  } catch {
+    // There is none: not mounted, or mounted by a namespace that does not see us.
+  }
+  if (own !== String(process.pid)) throw noProc();
+}
+
+function noProc(): ProcessError {
+  const errno = -constants.errno.EXDEV;
+  return new ProcessError('ERR_SCAN', NO_PROC, { errno, syscall: 'readlink' });
 }
 
 /**
@@ -93,18 +117,23 @@ export function isKernelThread(pid: number): boolean {
   return ((readStat(pid)?.flags ?? 0) & KERNEL_THREAD) !== 0;
 }
 
-/** What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden. */
-function readStat(pid: number | 'self'): { ppid: number; pgid: number; sid: number; flags: number } | undefined {
+/**
+ * What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden.
+ * @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process.
+ */
+function readStat(pid: number | 'self'): { pid: number; ppid: number; pgid: number; sid: number; flags: number } | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code = '', errno, syscall } = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
+    throw new ProcessError('ERR_SCAN', `/proc/${pid}/stat could not be read`, { cause: error, errno, syscall });
   }
   // The name before it may hold anything, parentheses and newlines too: what follows the last one is ours.
   const [, ppid = 0, pgid = 0, sid = 0, , , flags = 0] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ', 7)
     .map(Number);
-  return { ppid, pgid, sid, flags };
+  return { pid: Number.parseInt(stat, 10), ppid, pgid, sid, flags };
 }

@@ -40,7 +40,7 @@ const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
 
 const DEFAULT_KILL_WAIT_MS = 5000;
 const DEFAULT_UNFORCED_WAIT_MS = 2000;
-const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOSYS } = constants.errno;
+const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS } = constants.errno;
 const { SIGTERM, SIGKILL, SIGCONT, SIGSTOP } = constants.signals;
 
 /**
@@ -87,7 +87,8 @@ const SHORTAGE_RETRIES = 200;
 /** Ourselves, where no group is signalled: the leader of our own may then be ended like anybody else. */
 const individually = (): Self => ({ ...self(), pgid: 0 });
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const isShortage = (errno: number) => errno === -EMFILE || errno === -ENFILE;
+/** ENOSPC: fs.epoll.max_user_watches. */
+const isShortage = (errno: number) => [EMFILE, ENFILE, ENOMEM, ENOSPC].includes(-errno);
 /** How many of so many descriptors to give back. */
 const roomFrom = (held: number) => Math.min(RESERVE, Math.ceil(held / 2));
 
@@ -177,8 +178,10 @@ class Termination {
 
   async #look(): Promise<void> {
     let rows: readonly ProcessInfo[];
+    let ourselves: Self;
     try {
       rows = await this.select();
+      ourselves = individually();
     } catch (error) {
       this.#lookError = error;
       if (this.#looked) this.#post({ type: 'blind' });
@@ -186,7 +189,6 @@ class Termination {
       return;
     }
     this.#looked = true;
-    const ourselves = individually();
     for (const info of rows) {
       const key = keyOf(info);
       const target = this.#targets.get(key);
