@@ -380,7 +380,6 @@ napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {
   report.text("bootId", sys::boot_id().c_str());
   report.number("clockTicksPerSecond", static_cast<double>(kernel.ticks_per_second));
   report.number("pageSize", static_cast<double>(kernel.page_size));
-  report.number("pid", getpid());
   report.flag("pidfd", kernel.pidfd);
   report.flag("pidfdGroupSignal", kernel.pidfd_group_signal);
   report.flag("pidfdExitInfo", kernel.pidfd_exit_info);

@@ -170,7 +170,6 @@ export interface KernelReport {
   bootId: string;
   clockTicksPerSecond: number;
   pageSize: number;
-  pid: number;
   pidfd: boolean;
   /** PIDFD_SIGNAL_PROCESS_GROUP, 6.9. */
   pidfdGroupSignal: boolean;

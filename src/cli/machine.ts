@@ -1,5 +1,5 @@
 /** Reads what `corral doctor` reports on. Changes nothing; what can not be read is undefined. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { kernel as kernelReport } from '../native.js';
 import { snapshot } from '../tree/scan.js';
 import { explain } from './command.js';
@@ -21,6 +21,7 @@ export async function readMachine(): Promise<MachineFacts> {
     kernel,
     addonProblem,
     pid: process.pid,
+    procPid: readProcPid(),
     uid: process.getuid?.() ?? -1,
     hidepid: hidepidOf(read('/proc/self/mountinfo')),
     init: await readInit(kernel !== undefined),
@@ -32,6 +33,14 @@ export async function readMachine(): Promise<MachineFacts> {
 function read(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function readProcPid(): number | undefined {
+  try {
+    return Number(readlinkSync('/proc/self'));
   } catch {
     return undefined;
   }
