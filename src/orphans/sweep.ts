@@ -237,7 +237,7 @@ class Run {
     while (waiting.size > 0) {
       for (const verdict of waiting) {
         const { process, rule = '', type = '', reason = '' } = verdict;
-        if (identityOf(process.pid)?.startTicks === process.startTicks) continue;
+        if (mayStillBe(process)) continue;
         waiting.delete(verdict);
         verdict.evidence.push(`reaped: its parent ${describeProcess(undefined, process.ppid ?? 0)} is dead`);
         this.cleaned.push({
@@ -285,6 +285,15 @@ function namespaceOf(pid: number | 'self'): string | undefined {
     return readlinkSync(`/proc/${pid}/ns/pid`);
   } catch {
     return undefined;
+  }
+}
+
+/** True also when it could not be looked. */
+function mayStillBe({ pid, startTicks }: ProcessInfo): boolean {
+  try {
+    return identityOf(pid)?.startTicks === startTicks;
+  } catch {
+    return true;
   }
 }
 

@@ -11,15 +11,24 @@ import { kernel, native } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 import { KERNEL_THREAD } from './row.js';
 
-/** /proc/sys/kernel/random/boot_id. */
+const { EACCES, EPERM, ESRCH, EXDEV } = constants.errno;
+/** What says that there is nobody, or nobody for our eyes. */
+const NOBODY_SEEN: ReadonlySet<number> = new Set([-ESRCH, -EACCES, -EPERM]);
+
+/** /proc/sys/kernel/random/boot_id; '' when it can not be read. */
 export function bootId(): string {
   return kernel().bootId;
 }
 
-/** Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid). */
+/**
+ * Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid).
+ * @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process.
+ */
 export function identityOf(pid: number): ProcessIdentity | null {
   const startTicks = native().startTicks(pid);
-  return typeof startTicks === 'bigint' ? { pid, startTicks, bootId: bootId() } : null;
+  if (typeof startTicks === 'bigint') return { pid, startTicks, bootId: bootId() };
+  if (NOBODY_SEEN.has(startTicks)) return null;
+  throw new ProcessError('ERR_SCAN', `/proc/${pid}/stat could not be read`, { pid, errno: startTicks, syscall: 'open' });
 }
 
 /** Whether a process exists that /proc does not show to us: mounted with hidepid, it leaves out those of other users, proc(5). */
@@ -82,8 +91,7 @@ export function requireProc(): void {
 }
 
 function noProc(): ProcessError {
-  const errno = -constants.errno.EXDEV;
-  return new ProcessError('ERR_SCAN', NO_PROC, { errno, syscall: 'readlink' });
+  return new ProcessError('ERR_SCAN', NO_PROC, { errno: -EXDEV, syscall: 'readlink' });
 }
 
 /**
