@@ -18,7 +18,7 @@ import { eagerProject, startOrphan } from '../helpers/leftovers.js';
 import { allProcesses, isAlive } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
 
-const built = build('restrict', 'artist');
+const built = build('restrict', 'artist', 'storm.so');
 const fixture = fileURLToPath(new URL('../fixtures/fallback-operations.mjs', import.meta.url));
 
 // ---- the kernels --------------------------------------------------------------------------------------------------------
@@ -37,6 +37,9 @@ const BEFORE_5_9 = [...BEFORE_6_3, ...missing('epoll_pwait2', 'close_range', 'fa
 const LIKE_5_3 = [...BEFORE_5_9, ...missing('openat2', 'pidfd_getfd', 'clone3'), 'deny=waitid:EINVAL:0=3'];
 const NO_PIDFD = [...missing('pidfd_open', 'pidfd_send_signal'), NO_CLONE_PIDFD];
 
+/** Before 6.15 the status of a stranger is only known as long as its zombie is there. */
+const STATUS_MAY_BE_LOST = { attach: { end: { exitCode: null } } };
+
 interface Refusal {
   code: string;
   message: RegExp;
@@ -49,8 +52,12 @@ interface Kernel {
   operations?: readonly Operation[];
   /** Makes the surroundings; gets the rest of the command line. May skip. */
   inside?: (context: TestContext, command: string[]) => string[];
+  /** Signals for every program that is involved, over and over until the operation is done. */
+  storm?: readonly NodeJS.Signals[];
   /** Operations that fail, and how; none of them may have started or signalled anything. */
   refused?: Partial<Record<Operation, Refusal>>;
+  /** What is told otherwise than elsewhere. */
+  outcome?: Partial<Record<Operation, object>>;
   /** What `corral doctor` finds other than on this kernel, and its exit status. */
   doctor?: { status: 0 | 1; findings: Record<string, string> };
 }
@@ -89,12 +96,14 @@ const kernels: Record<string, Kernel> = {
   'clone refuses CLONE_PIDFD only': { rules: [NO_CLONE_PIDFD], operations: FEW },
   'like 6.8': {
     rules: [NO_GROUP_SIGNAL, NO_EXIT_INFO],
+    outcome: STATUS_MAY_BE_LOST,
     doctor: { status: 0, findings: { 'group signal by pidfd': 'limited', 'exit status by pidfd': 'limited' } },
   },
-  'like 5.10': { rules: [...BEFORE_6_3, ...missing('epoll_pwait2')], operations: FEW },
-  'like 5.4': { rules: BEFORE_5_9, operations: FEW },
+  'like 5.10': { rules: [...BEFORE_6_3, ...missing('epoll_pwait2')], operations: FEW, outcome: STATUS_MAY_BE_LOST },
+  'like 5.4': { rules: BEFORE_5_9, operations: FEW, outcome: STATUS_MAY_BE_LOST },
   'like 5.3': {
     rules: LIKE_5_3,
+    outcome: STATUS_MAY_BE_LOST,
     doctor: { status: 0, findings: { 'group signal by pidfd': 'limited', 'exit status by pidfd': 'limited', close_range: 'limited' } },
   },
   'like 5.2: no pidfd_open': {
@@ -130,8 +139,21 @@ const kernels: Record<string, Kernel> = {
       return ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c', script, 'sh', ...command];
     },
   },
-  'no program may be run from a descriptor': { rules: ['deny=execveat:EACCES'], refused: each(KEPT, keeperRefused) },
+  'a signal for every thread, every millisecond': {
+    inside: (_, command) => ['env', `LD_PRELOAD=${built.program('storm.so')}`, ...command],
+  },
+  // Stopping and continuing interrupts calls of the threads and of the keeper too, which block all signals (signal(7)).
+  'stopped and continued all the time': {
+    storm: ['SIGSTOP', 'SIGCONT'],
+    operations: [...FEW, 'timeout', 'group-timeout', 'run', 'list'],
+  },
+  'no program may be run from a descriptor': {
+    rules: ['deny=execveat:EACCES'],
+    operations: [...KEPT, 'group-stop'],
+    refused: each(KEPT, keeperRefused),
+  },
   'no subreaper': {
+    operations: [...KEPT, 'group-stop'],
     rules: ['deny=prctl:EINVAL:0=36', 'deny=prctl:EINVAL:0=37'], // PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER
     refused: each(KEPT, { code: 'EINVAL', stage: 'keeper', message: /keeper step before "sh" failed: EINVAL/ }),
     doctor: { status: 1, findings: { subreaper: 'missing' } },
@@ -203,7 +225,9 @@ async function perform(context: TestContext, kernel: Kernel, operation: Operatio
     for (const { pid, startTicks } of artists()) if (isAlive(pid, startTicks)) process.kill(pid, 'SIGKILL');
     await closed;
   });
+  const stopStorm = beginStorm(kernel.storm ?? [], child.pid as number);
   for await (const line of createInterface({ input: child.stdout })) {
+    stopStorm();
     const finish = async () => {
       child.stdin.end();
       await closed;
@@ -212,6 +236,20 @@ async function perform(context: TestContext, kernel: Kernel, operation: Operatio
     return { outcome: JSON.parse(line), hasStarted: existsSync(marker), finish, child };
   }
   throw new Error(`${operation} said nothing: ${stderr}`);
+}
+
+/** For the program itself and its keeper, whoever that is by now. Ends with the test at the latest. */
+function beginStorm(signals: readonly NodeJS.Signals[], pid: number): () => void {
+  if (signals.length === 0) return () => {};
+  const timer = setInterval(() => {
+    for (const stat of allProcesses().filter(({ pid: of, name }) => of === pid || name === 'corral-keeper')) {
+      // It may end meanwhile, and nobody else is called so.
+      for (const signal of signals) if (isAlive(stat.pid, stat.startTicks)) process.kill(stat.pid, signal);
+    }
+  }, 3);
+  const stop = () => clearInterval(timer);
+  onTestFinished(stop);
+  return stop;
 }
 
 const nobody = { survivors: [] };
@@ -244,7 +282,7 @@ describe.each(Object.entries(kernels))('%s', (_name, kernel) => {
       const { outcome, hasStarted, finish, child } = await perform(context, kernel, operation);
       const refusal = refused[operation];
       if (refusal === undefined) {
-        expect(outcome).toMatchObject(expectations[operation]);
+        expect(outcome).toMatchObject({ ...expectations[operation], ...kernel.outcome?.[operation] });
         if (operation === 'owner') {
           expect(artists()).toHaveLength(6);
           // The program itself, which may be below a shell here.
