@@ -233,8 +233,9 @@ void Watch::serve(Command &command) {
 int Watch::add(int fd, Source source, Held *held) {
   struct epoll_event event = {};
   event.events = EPOLLIN;
-  // A child that somebody traces is dead to its pidfd, and to wait(2) only once the tracer lets go of it. The kernel tells
-  // that a second time (ptrace(2), "Death under ptrace"); until then the descriptor must not be reported over and over.
+  // A child that somebody traces is dead to its pidfd, and to wait(2) only once the tracer lets go of it. The kernel
+  // tells that a second time (ptrace(2), "Death under ptrace"); until then the descriptor must not be reported over and
+  // over.
   if (source == Source::kChild) event.events |= EPOLLET;
   event.data.u64 = reinterpret_cast<uint64_t>(held) | static_cast<uint64_t>(source);
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;

@@ -43,9 +43,9 @@ int exit_at_once(void *) {
   return 0;
 }
 
-// Tried on a process that was reaped, since 6.13 and 6.14 have the call without the exit status, and ignore a bit of the
-// mask that they do not know. The child has no exit signal: nobody who waits for any child sees it, nor does a handler
-// of SIGCHLD run.
+// Tried on a process that was reaped, since 6.13 and 6.14 have the call without the exit status, and ignore a bit of
+// the mask that they do not know. The child has no exit signal: nobody who waits for any child sees it, nor does a
+// handler of SIGCHLD run.
 bool has_exit_info() {
   alignas(16) char stack[1024];
   sigset_t all, before;
