@@ -411,6 +411,8 @@ interface Listed extends ListedResult {
 
 class ListedRound {
   readonly #all: Listed[];
+  /** How many of them this round is about. */
+  #taken = 0;
   #onEnd = () => {};
 
   constructor(
@@ -427,11 +429,11 @@ class ListedRound {
    */
   async run(signalled: boolean): Promise<ListedResult[]> {
     try {
-      const taken = this.#all.slice(0, await this.#holdAll());
+      this.#taken = await this.#holdAll();
       const asked = await this.#signalLeft(SIGTERM, signalled);
       if (asked) await this.#untilEnded(this.options.graceMs);
       if (asked && (await this.#signalLeft(SIGKILL, true))) await this.#untilEnded(this.options.killWaitMs);
-      return taken.map(({ process, outcome, signal }) => ({ process, outcome, signal }));
+      return this.#all.slice(0, this.#taken).map(({ process, outcome, signal }) => ({ process, outcome, signal }));
     } finally {
       for (const { held } of this.#all) held?.close();
     }
@@ -474,12 +476,15 @@ class ListedRound {
 
   /** Those left as they are now. Unknown means no signal: undefined, where the caller can go on with that. */
   async #lookAgain(optional: boolean): Promise<ProcessTable | undefined> {
-    const left = this.#left();
     for (let retry = 0; ; retry++) {
+      const left = this.#left();
       try {
         return await this.system.scan({ pids: left.map(({ process }) => process.pid), fields: fieldsOf(left) });
       } catch (error) {
         const shortage = error instanceof ProcessError && (error.code === 'EMFILE' || error.code === 'ENFILE');
+        // All could be held, and then nothing was left to look with: some wait for the next round.
+        const isFirstLook = this.#all.every(({ signal }) => signal === null);
+        if (shortage && isFirstLook && retry % 20 === 0) this.#taken = this.#makeRoom(this.#taken);
         if (shortage && retry < SHORTAGE_RETRIES) await delay(UNHELD_TURN_MS);
         else if (optional) return undefined;
         else throw error;
