@@ -88,8 +88,8 @@ Napi::Value open(const Napi::CallbackInfo &info) {
     held->pid.store(pid, std::memory_order_relaxed);
     held->start_ticks = ticks;
     held->pidfd.store(pidfd.take(), std::memory_order_release);
-    self.held[id] = held;
-    Watch::instance().watch_foreign(std::move(held));
+    error = Watch::instance().watch_foreign(held);
+    if (error == 0) self.held[id] = std::move(held);
   }
   return {info.Env(), convert::ticks_or_errno(info.Env(), error, ticks)};
 }

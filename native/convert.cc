@@ -406,10 +406,9 @@ napi_value members(napi_env env, const std::vector<corral_member> &members) {
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {
   Writer report(env);
   report.text("release", kernel.release.c_str());
-  report.text("bootId", kernel.boot_id.c_str());
+  report.text("bootId", sys::boot_id().c_str());
   report.number("clockTicksPerSecond", static_cast<double>(kernel.ticks_per_second));
   report.number("pageSize", static_cast<double>(kernel.page_size));
-  report.number("pid", getpid());
   report.flag("pidfd", kernel.pidfd);
   report.flag("pidfdGroupSignal", kernel.pidfd_group_signal);
   report.flag("pidfdExitInfo", kernel.pidfd_exit_info);

@@ -84,9 +84,6 @@ void Watch::kill(std::shared_ptr<Held> held) {
   if (held->kind == Held::Kind::kTree && send_kill(*held)) return;
   push({Command::Type::kKill, std::move(held)});
 }
-void Watch::watch_foreign(std::shared_ptr<Held> held) {
-  push({Command::Type::kForeign, std::move(held)});
-}
 void Watch::close(std::shared_ptr<Held> held) {
   if (held->over.load(std::memory_order_acquire)) return;
   push({Command::Type::kClose, std::move(held)});
@@ -114,22 +111,50 @@ int Watch::signal(Held &held, int signal, bool group) {
   return ::kill(-held.pid.load(std::memory_order_relaxed), signal) < 0 ? -errno : 0;
 }
 
+// The event may come before the command is served: both name the Held, which says then that all is done.
+int Watch::watch_foreign(std::shared_ptr<Held> held) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  int error = ensure_running();
+  Held *raw = held.get();
+  if (error == 0) {
+    // First, so that the Held lives on when the event comes at once.
+    enqueue({Command::Type::kForeign, std::move(held)});
+    error = add(raw->pidfd.load(std::memory_order_relaxed), Source::kForeign, raw);
+    if (error < 0) queue_.pop_back();
+  }
+  return error;
+}
+
 void Watch::push(Command &&command) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (!started_) {
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = epoll_ < 0 || wake_ < 0 ? EMFILE : -sys::start_thread(main, this, kWatchStack);
-    if (error != 0) {
-      // Out of descriptors or threads: say so, and try again with the next command.
-      if (epoll_ >= 0) (void)::close(epoll_);
-      if (wake_ >= 0) (void)::close(wake_);
-      epoll_ = wake_ = -1;
-      if (command.type == Command::Type::kSpawn) fail(*command.held, CORRAL_STAGE_CLONE, error);
-      return;
-    }
-    started_ = true;
+  if (int error = ensure_running(); error == 0) {
+    enqueue(std::move(command));
+  } else if (command.type == Command::Type::kSpawn) {
+    fail(*command.held, CORRAL_STAGE_CLONE, -error);
   }
+}
+
+// 0; or -errno, out of descriptors, watches or threads: tried again with the next command.
+int Watch::ensure_running() {
+  if (started_) return 0;
+  sys::Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+  sys::Fd wake(epoll ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1);
+  if (!wake) return -errno;
+  epoll_ = epoll.get();
+  wake_ = wake.get();
+  int error = add(wake_, Source::kWake, nullptr);
+  if (error == 0) error = sys::start_thread(main, this, kWatchStack);
+  if (error != 0) {
+    epoll_ = wake_ = -1;
+    return error;
+  }
+  (void)epoll.take();
+  (void)wake.take();
+  started_ = true;
+  return 0;
+}
+
+void Watch::enqueue(Command &&command) {
   queue_.push_back(std::move(command));
   if (queue_.size() == 1) {
     uint64_t one = 1;
@@ -147,7 +172,6 @@ void *Watch::main(void *self) {
 }
 
 void Watch::run() {
-  add(wake_, Source::kWake, nullptr);
   struct epoll_event events[128];
   for (;;) {
     int timeout_ms = -1;
@@ -208,8 +232,7 @@ void Watch::serve(Command &command) {
     }
     break;
   case Command::Type::kForeign:
-    hold(command.held);
-    add(held.pidfd.load(std::memory_order_relaxed), Source::kForeign, &held);
+    if (!held.finished) hold(command.held);
     break;
   case Command::Type::kRemoveLeaf: // done above
     break;
@@ -236,11 +259,16 @@ void Watch::serve(Command &command) {
   }
 }
 
-void Watch::add(int fd, Source source, Held *held) {
+// 0 or -errno: -ENOSPC (fs.epoll.max_user_watches), -ENOMEM.
+int Watch::add(int fd, Source source, Held *held) {
   struct epoll_event event = {};
   event.events = EPOLLIN;
+  // A child that somebody traces is dead to its pidfd, and to wait(2) only once the tracer lets go of it. The kernel
+  // tells that a second time (ptrace(2), "Death under ptrace"); until then the descriptor must not be reported over and
+  // over.
+  if (source == Source::kChild) event.events |= EPOLLET;
   event.data.u64 = reinterpret_cast<uint64_t>(held) | static_cast<uint64_t>(source);
-  (void)epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 // Closing alone does not take a descriptor out of the epoll set: a child that another thread has just forked holds a
@@ -275,6 +303,19 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   sys::Started started;
   sys::SpawnFailure failure;
   bool ok = sys::start(held.request, &started, &failure);
+  // What can not be watched is not started; a keeper has not begun yet.
+  if (ok) {
+    int error = add(started.pidfd.get(), Source::kChild, &held);
+    if (error == 0 && started.control) error = add(started.control.get(), Source::kControl, &held);
+    if (error == 0 && started.control) error = sys::order_start(held.request, &started);
+    if (error < 0) {
+      drop(started.control);
+      drop(started.pidfd);
+      sys::abandon(&started);
+      failure = {held.kind == Held::Kind::kTree ? CORRAL_STAGE_KEEPER : CORRAL_STAGE_CLONE, -error};
+      ok = false;
+    }
+  }
   for (sys::Fd &lent : held.request.lent) lent.reset();
   // argv and environment are not needed any more, and may be large or secret.
   for (std::string *text : {&held.request.argv, &held.request.env}) std::string().swap(*text);
@@ -288,11 +329,9 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
       std::lock_guard<std::mutex> lock(held.control_mutex);
       held.control = std::move(started.control);
     }
-    held.leaf_directory = std::move(started.leaf_directory);
+    held.leaf_directory = std::move(started.leaf.directory);
     held.leaf_failure = std::move(started.leaf_failure);
     for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
-    add(held.child_pidfd.get(), Source::kChild, &held);
-    add(held.control.get(), Source::kControl, &held);
     return; // the keeper will say `started` or `failed`
   }
   int pidfd = started.pidfd.take();
@@ -307,7 +346,6 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
     held.pipes[i] = std::move(started.pipes[i]);
   }
   held.environment->post(std::move(event));
-  add(pidfd, Source::kChild, &held);
   if (held.request.timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + held.request.timeout_ms);
 }
 
@@ -383,7 +421,7 @@ void Watch::on_child_exit(Held &held) {
   {
     std::lock_guard<std::mutex> lock(held.reap_mutex);
     reaped = sys::reap(held.child_pid, sys::Reap::kIfExited, &report);
-    if (reaped == 0) return; // a tracer's wake-up, not an exit
+    if (reaped == 0) return; // a tracer has it still; it will be told again
     if (held.kind == Held::Kind::kGroup) held.reaped = true;
   }
   held.child_pid = 0;
@@ -538,7 +576,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd)
 
 void Watch::on_foreign_exit(Held &held) {
   int pidfd = held.pidfd.load(std::memory_order_relaxed);
-  if (held.closed || !sys::pidfd_is_dead(pidfd)) return;
+  if (held.closed || held.finished || !sys::pidfd_is_dead(pidfd)) return;
   Event event(Event::Type::kGone, held.id);
   int error =
       sys::foreign_exit_status(held.pid.load(std::memory_order_relaxed), held.start_ticks, pidfd, &event.status);
@@ -549,6 +587,7 @@ void Watch::on_foreign_exit(Held &held) {
     if (epoll_ctl(epoll_, EPOLL_CTL_MOD, pidfd, &only_hangup) == 0) return;
   }
   (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, pidfd, nullptr);
+  held.finished = true;
   event.has_status = error == 0;
   held.environment->post(std::move(event));
   release(&held);

@@ -60,7 +60,7 @@ struct Held {
   uint64_t start_ticks = 0;    // kForeign
   bool awaits_reaping = false; // kForeign: dead, and its status comes with the end of the reaping
   bool announced = false;      // `started` or `failed` was posted
-  bool finished = false;       // `empty` or `failed` came from the keeper
+  bool finished = false;       // its last event was posted (kTree: came from the keeper)
   bool closed = false;         // nobody wants events any more
   uint32_t end_flags = 0;      // kGroup: enum corral_end
   int64_t deadline_ms = 0;     // kGroup: next step of the ladder, monotonic; 0 = none
@@ -73,11 +73,14 @@ class Watch {
 public:
   static Watch &instance();
 
+  // Any thread: watches a foreign process from now on. 0; or -errno, and then no news of it will come (-ENOSPC:
+  // fs.epoll.max_user_watches).
+  int watch_foreign(std::shared_ptr<Held> held);
+
   // Any thread. They only queue, but what a keeper is told goes straight into its socket: one wake-up less.
   void spawn(std::shared_ptr<Held> held);
   void stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms);
   void kill(std::shared_ptr<Held> held);
-  void watch_foreign(std::shared_ptr<Held> held);
   void close(std::shared_ptr<Held> held);
   // Of a keeper that did not do it: it was killed, or left the tree alone, by policy.
   void remove_leaf(std::string directory, std::string name);
@@ -97,11 +100,13 @@ private:
   enum class Source : uint64_t { kWake = 0, kChild = 1, kControl = 2, kForeign = 3 };
 
   Watch() = default;
+  int ensure_running();
   void push(Command &&command);
+  void enqueue(Command &&command);
   static void *main(void *self);
   void run();
   void serve(Command &command);
-  void add(int fd, Source source, Held *held);
+  int add(int fd, Source source, Held *held);
   void drop(sys::Fd &fd);
   void drop_control(Held &held);
   void hold(const std::shared_ptr<Held> &held);

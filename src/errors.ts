@@ -63,6 +63,9 @@ export const SPAWN_STAGES = [
 ] as const;
 export type SpawnStage = (typeof SPAWN_STAGES)[number];
 
+/** Message of ERR_SCAN where every number of /proc would be believed wrongly. */
+export const NO_PROC = '/proc is not mounted, or it is that of another pid namespace, whose numbers mean other processes';
+
 export interface ErrorDetails {
   cause?: unknown;
   pid?: number | undefined;

@@ -221,7 +221,6 @@ export interface KernelReport {
   bootId: string;
   clockTicksPerSecond: number;
   pageSize: number;
-  pid: number;
   pidfd: boolean;
   /** PIDFD_SIGNAL_PROCESS_GROUP, 6.9. */
   pidfdGroupSignal: boolean;
@@ -325,10 +324,25 @@ const receivers = new Map<number, (event: NativeEvent) => void>();
 
 let report: KernelReport | undefined;
 
-/** What this kernel offers; asked once, since the answer takes as long as a spawn. */
+/** What this kernel offers; asked once, since the answer takes as long as a spawn, and again when it was asked without a descriptor free. */
 export function kernel(): KernelReport {
-  report ??= native().kernel();
-  return report;
+  if (report !== undefined) return report;
+  const answer = native().kernel();
+  if (answer.bootId !== '') report = answer;
+  return answer;
+}
+
+/**
+ * Where a process can not be held nothing is started and nothing signalled: a number alone may be another's at any moment.
+ * @throws ProcessError ERR_UNSUPPORTED_PLATFORM
+ */
+export function requirePidfd(): void {
+  const { pidfd, release } = kernel();
+  if (pidfd) return;
+  throw new ProcessError(
+    'ERR_UNSUPPORTED_PLATFORM',
+    `processes can not be held: pidfd_open(2) and pidfd_send_signal(2) need Linux 5.3 or newer (this is ${release}) and a seccomp filter that allows them`,
+  );
 }
 
 /** Takes an id for spawn, open or scan, unique in this environment, and names who receives its events. */

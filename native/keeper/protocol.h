@@ -6,7 +6,7 @@
  * keeper as lost. Native byte order, no pointers.
  *
  * The keeper is exec'ed with argv = { "corral-keeper", file, cwd, leader argv... } and the leader's
- * environment and stdio; the owner has put one START packet into the socket before that.
+ * environment and stdio, and waits for one START packet: the owner sends it once it watches the keeper.
  * With containment `cgroup` the directory of the leaf goes along with START as SCM_RIGHTS, locked (flock(2)): the
  * keeper holds the lock for as long as it lives, and nobody removes a leaf that somebody holds. End of file on the
  * socket means that the owner died.

@@ -156,4 +156,10 @@ int remove_stale_leaves(int directory) {
   return removed;
 }
 
+void Leaf::discard() {
+  fd.reset();
+  if (!name.empty()) remove_leaf(directory, name);
+  name.clear();
+}
+
 } // namespace corral::sys

@@ -22,6 +22,8 @@ struct LeafFailure {
 struct Leaf {
   std::string directory, name; // name empty: there is none
   Fd fd;                       // the directory, locked
+
+  void discard(); // removes it, if there is one
 };
 
 // Makes a leaf in our own cgroup, or beside that where ours can only have threaded ones below it. Now and then it

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -56,7 +57,9 @@ int open_file_in(const char *directory) {
     if (result < 0) result = -errno;
   }
   (void)unlink(path.c_str());
-  if (result >= 0 && faccessat(result, "", X_OK, AT_EMPTY_PATH) < 0 && errno == EACCES) { // a noexec mount
+  // Not by faccessat, which takes a descriptor only since Linux 5.8.
+  struct statvfs mount;
+  if (result >= 0 && fstatvfs(result, &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0) {
     (void)close(result);
     return -EACCES;
   }

@@ -30,12 +30,15 @@ inline int64_t monotonic_ms() {
 }
 
 struct Kernel {
-  std::string release, boot_id;
+  std::string release;
   long ticks_per_second = 100, page_size = 4096;
   bool pidfd = false, pidfd_group_signal = false, pidfd_exit_info = false;
   bool proc_children = false, close_range = false, subreaper = false;
 };
 
 const Kernel &kernel();
+
+// /proc/sys/kernel/random/boot_id; "" when it can not be read now (no descriptor free, no /proc).
+std::string boot_id();
 
 } // namespace corral::sys

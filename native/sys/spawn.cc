@@ -12,6 +12,7 @@
 
 #include "../keeper/protocol.h"
 #include "keeper_image.h"
+#include "kernel.h"
 #include "reap.h"
 
 extern char **environ;
@@ -89,9 +90,16 @@ bool start_child(corral_child_plan *plan, Started *ret_started, SpawnFailure *re
     *ret_failure = {CORRAL_STAGE_CLONE, static_cast<int>(-pid)};
     return false;
   }
+  // Some filters refuse flags of clone that they do not know. Our own child, not reaped: the number is certainly its.
+  if (pidfd < 0) pidfd = pidfd_open(static_cast<int32_t>(pid));
   ret_started->pid = static_cast<int32_t>(pid);
-  ret_started->pidfd.reset(pidfd);
-  if (plan->failed_stage == CORRAL_STAGE_NONE) return true;
+  ret_started->pidfd.reset(pidfd < 0 ? -1 : pidfd);
+  if (plan->failed_stage == CORRAL_STAGE_NONE) {
+    if (pidfd >= 0) return true;
+    abandon(ret_started);
+    *ret_failure = {CORRAL_STAGE_CLONE, -pidfd};
+    return false;
+  }
   *ret_failure = {plan->failed_stage, plan->failed_errno};
   // It has called _exit already, so this does not block; it only may not be a zombie yet.
   ExitReport ignored;
@@ -100,48 +108,15 @@ bool start_child(corral_child_plan *plan, Started *ret_started, SpawnFailure *re
   return false;
 }
 
-// START, and the directory of the leaf with it.
-bool send_start(int control, const SpawnRequest &request, const Leaf &leaf) {
-  corral_start packet{};
-  packet.header = {CORRAL_PROTOCOL_VERSION, CORRAL_START, 0, sizeof packet};
-  packet.kill_signal = request.kill_signal;
-  packet.on_leader_exit = request.on_leader_exit;
-  packet.on_owner_exit = request.on_owner_exit;
-  packet.grace_ms = request.grace_ms;
-  packet.timeout_ms = request.timeout_ms;
-  packet.settings = request.settings;
-  if (request.terminal != Terminal::kNone) packet.settings.flags |= CORRAL_SET_GROUP;
-  if (request.terminal == Terminal::kForeground) packet.settings.flags |= CORRAL_SET_FOREGROUND;
-  (void)leaf.name.copy(packet.leaf, sizeof packet.leaf - 1);
-
-  struct iovec part = {&packet, sizeof packet};
-  struct msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(struct cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
-  if (leaf.fd) {
-    message.msg_control = ancillary;
-    message.msg_controllen = sizeof ancillary;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    const int fd = leaf.fd.get();
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  return sendmsg(control, &message, MSG_NOSIGNAL) == sizeof packet;
-}
-
 // Through the keeper. `plan` has the environment and stdio of the leader, for whom the keeper keeps them.
-bool start_kept(SpawnRequest &request, corral_child_plan &plan, const Leaf &leaf, Started *ret_started,
-                SpawnFailure *ret_failure) {
+bool start_kept(SpawnRequest &request, corral_child_plan &plan, Started *ret_started, SpawnFailure *ret_failure) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
     return false;
   }
   Fd ours(ends[0]), theirs(ends[1]);
-  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 || !send_start(ours.get(), request, leaf)) {
+  if (fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0) {
     *ret_failure = {CORRAL_STAGE_KEEPER, errno};
     return false;
   }
@@ -209,16 +184,55 @@ bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failur
     return start_child(&plan, ret_started, ret_failure);
   }
 
-  Leaf leaf;
+  Leaf &leaf = ret_started->leaf;
   if (request.containment == Containment::kCgroup) (void)make_leaf(request.leaf, &leaf, &ret_started->leaf_failure);
-  const bool ok = start_kept(request, plan, leaf, ret_started, ret_failure);
-  if (ok) {
-    ret_started->leaf_directory = leaf.directory;
-  } else if (!leaf.name.empty()) {
-    leaf.fd.reset();
-    remove_leaf(leaf.directory, leaf.name);
-  }
+  const bool ok = start_kept(request, plan, ret_started, ret_failure);
+  if (!ok) leaf.discard();
   return ok;
+}
+
+int order_start(const SpawnRequest &request, Started *started) {
+  corral_start packet{};
+  packet.header = {CORRAL_PROTOCOL_VERSION, CORRAL_START, 0, sizeof packet};
+  packet.kill_signal = request.kill_signal;
+  packet.on_leader_exit = request.on_leader_exit;
+  packet.on_owner_exit = request.on_owner_exit;
+  packet.grace_ms = request.grace_ms;
+  packet.timeout_ms = request.timeout_ms;
+  packet.settings = request.settings;
+  if (request.terminal != Terminal::kNone) packet.settings.flags |= CORRAL_SET_GROUP;
+  if (request.terminal == Terminal::kForeground) packet.settings.flags |= CORRAL_SET_FOREGROUND;
+  Leaf &leaf = started->leaf;
+  (void)leaf.name.copy(packet.leaf, sizeof packet.leaf - 1);
+
+  struct iovec part = {&packet, sizeof packet};
+  struct msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(struct cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
+  if (leaf.fd) {
+    message.msg_control = ancillary;
+    message.msg_controllen = sizeof ancillary;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    const int fd = leaf.fd.get();
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  const ssize_t sent = sendmsg(started->control.get(), &message, MSG_NOSIGNAL);
+  const int error = sent == sizeof packet ? 0 : sent < 0 ? -errno : -EMSGSIZE;
+  if (error == 0) leaf.fd.reset(); // the keeper holds the lock from here on
+  return error;
+}
+
+void abandon(Started *started) {
+  // Each leads a group of its own, and is not reaped: the number is certainly that of its group.
+  (void)kill(-started->pid, SIGKILL);
+  ExitReport ignored;
+  (void)reap(started->pid, Reap::kWait, &ignored);
+  started->leaf.discard();
+  *started = Started();
 }
 
 } // namespace corral::sys

@@ -43,8 +43,8 @@ struct Started {
   Fd pidfd;
   Fd pipes[3]; // our ends, non-blocking; unset where no pipe was asked for
   Fd control;  // unless kGroup: our end of the keeper's socket
-  // kCgroup: the directory in which the keeper got a leaf; empty where that was not possible, with the reason.
-  std::string leaf_directory;
+  // kCgroup: where the keeper gets its leaf; empty where that was not possible, with the reason.
+  Leaf leaf;
   LeafFailure leaf_failure;
 };
 
@@ -55,6 +55,13 @@ struct SpawnFailure {
 
 // Blocks until exec has happened or failed. On failure nothing is left: the child was reaped, descriptors are closed.
 // Must be called with all signals blocked, from a thread that lives as long as the process (parent-death signal).
+// A keeper (containment `tree`) waits for its order: nothing of the caller's runs before order_start.
 bool start(SpawnRequest &request, Started *ret_started, SpawnFailure *ret_failure);
+
+// Sends START to a keeper, and its leaf; 0 or -errno.
+int order_start(const SpawnRequest &request, Started *started);
+
+// Ends and reaps what was started, as nobody could watch it: the keeper, or a leader and its group.
+void abandon(Started *started);
 
 } // namespace corral::sys

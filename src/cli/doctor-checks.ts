@@ -8,6 +8,8 @@ export interface MachineFacts {
   kernel: KernelReport | undefined;
   addonProblem: string | undefined;
   pid: number;
+  /** Who we are by the /proc that is mounted here; undefined: not in it, or none is. */
+  procPid: number | undefined;
   uid: number;
   /** hidepid of the mount at /proc: '0' | '1' | '2' | 'invisible' ...; undefined: unknown. */
   hidepid: string | undefined;
@@ -64,7 +66,8 @@ const SIGCHLD_BIT = 1n << 16n; // signal 17 of x86-64 and arm64
 export function findings(facts: MachineFacts): Finding[] {
   return [
     ...platformFindings(facts),
-    ...(facts.kernel === undefined ? [] : kernelFindings(facts.kernel, facts.pid)),
+    ...(facts.kernel === undefined ? [] : kernelFindings(facts.kernel)),
+    procFinding(facts),
     hidepidFinding(facts),
     initFinding(facts.init),
     ...cgroupFindings(facts.cgroup),
@@ -83,7 +86,7 @@ function platformFindings(facts: MachineFacts): Finding[] {
   ];
 }
 
-function kernelFindings(kernel: KernelReport, pid: number): Finding[] {
+function kernelFindings(kernel: KernelReport): Finding[] {
   const needed = (subject: string, present: boolean, since: string, hint: string): Finding =>
     present ? { subject, state: 'ok', found: 'yes' } : { subject, state: 'missing', found: `no (Linux ${since})`, hint };
   const useful = (subject: string, present: boolean, since: string, hint: string): Finding =>
@@ -96,15 +99,18 @@ function kernelFindings(kernel: KernelReport, pid: number): Finding[] {
     keeperFinding(kernel),
     useful('list of children', kernel.procChildren, 'with CONFIG_PROC_CHILDREN', 'the keeper finds members by a full scan'),
     useful('close_range', kernel.closeRange, '5.9', 'descriptors of a child are closed one by one'),
-    kernel.pid === pid
-      ? { subject: '/proc', state: 'ok', found: 'of this pid namespace' }
-      : {
-          subject: '/proc',
-          state: 'missing',
-          found: 'of another pid namespace',
-          hint: 'its numbers mean other processes; mount a /proc of this namespace',
-        },
   ];
+}
+
+function procFinding({ pid, procPid }: MachineFacts): Finding {
+  const subject = '/proc';
+  if (procPid === pid) return { subject, state: 'ok', found: 'of this pid namespace' };
+  return {
+    subject,
+    state: 'missing',
+    found: 'not mounted, or of another pid namespace',
+    hint: 'its numbers mean other processes: only what a keeper holds can be ended; mount a /proc of this namespace',
+  };
 }
 
 function keeperFinding(kernel: KernelReport): Finding {

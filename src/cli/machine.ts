@@ -1,5 +1,5 @@
 /** Reads what `corral doctor` reports on. Leaves nothing changed; what can not be found out is undefined. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { kernel as kernelReport, LEAF_CLONED, LEAF_FREEZE, LEAF_KILL } from '../native.js';
 import { planSpawn } from '../process/options.js';
 import { spawnPlanned } from '../process/spawn.js';
@@ -21,6 +21,7 @@ export async function readMachine(): Promise<MachineFacts> {
     kernel,
     addonProblem,
     pid: process.pid,
+    procPid: readProcPid(),
     uid: process.getuid?.() ?? -1,
     hidepid: hidepidOf(read('/proc/self/mountinfo')),
     init: await readInit(kernel !== undefined),
@@ -32,6 +33,14 @@ export async function readMachine(): Promise<MachineFacts> {
 function read(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function readProcPid(): number | undefined {
+  try {
+    return Number(readlinkSync('/proc/self'));
   } catch {
     return undefined;
   }

@@ -69,7 +69,7 @@ function acquire(file: string, depth: number): Lock | undefined {
 
 function ourselves(): Holder {
   const identity = identityOf(process.pid);
-  if (identity === null) throw new Error('/proc does not show this process');
+  if (identity === null || identity.bootId === '') throw new Error('/proc does not show this process');
   return {
     pid: identity.pid,
     startTicks: String(identity.startTicks),

@@ -14,6 +14,7 @@ import { invalidArgument, type ProcessError } from '../errors.js';
 import { type Lock, tryLock } from '../history/lock.js';
 import { appendRun, localTimestamp } from '../history/log.js';
 import { stateDirectory } from '../history/paths.js';
+import { requirePidfd } from '../native.js';
 import { identityOf } from '../tree/identity.js';
 import { readMark } from '../tree/mark.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
@@ -58,7 +59,8 @@ const REAPING_POLL_MS = 5;
 /**
  * Finds what was left behind and ends it.
  * @returns what was judged, ended, failed and left to the next run; `skipped: 'locked'` when another sweep is under way.
- * @throws ProcessError ERR_INVALID_ARGUMENT naming the option; ERR_SCAN when /proc can not be read.
+ * @throws ProcessError ERR_INVALID_ARGUMENT naming the option; ERR_SCAN when /proc can not be read; ERR_UNSUPPORTED_PLATFORM where there are
+ *   no pidfds (Linux before 5.3, seccomp), except for a dry run.
  */
 export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
@@ -66,6 +68,7 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
   const lookAround = (quick = false) => look(policy, { env, session: options.session, quick });
   if (dryRun) return run.judgeOnly(await lookAround());
+  requirePidfd();
 
   const lock = run.lock(env);
   if (lock === 'locked') return run.report({ skipped: 'locked' });
@@ -293,7 +296,7 @@ class Run {
     while (waiting.size > 0) {
       for (const verdict of waiting) {
         const { process, rule = '', type = '', reason = '' } = verdict;
-        if (identityOf(process.pid)?.startTicks === process.startTicks) continue;
+        if (mayStillBe(process)) continue;
         waiting.delete(verdict);
         verdict.evidence.push(`reaped: its parent ${describeProcess(undefined, process.ppid ?? 0)} is dead`);
         this.cleaned.push({
@@ -354,6 +357,15 @@ function namespaceOf(pid: number | 'self'): string | undefined {
     return readlinkSync(`/proc/${pid}/ns/pid`);
   } catch {
     return undefined;
+  }
+}
+
+/** True also when it could not be looked. */
+function mayStillBe({ pid, startTicks }: ProcessInfo): boolean {
+  try {
+    return identityOf(pid)?.startTicks === startTicks;
+  } catch {
+    return true;
   }
 }
 

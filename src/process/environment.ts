@@ -19,13 +19,22 @@ let trees = 0;
 
 /** A value for TREE_MARK: nobody can guess it, and no two trees of one boot share it. Contains no colon. */
 export function newTreeId(): string {
-  prefix ??= readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim().replaceAll('-', '');
+  prefix ??= uuid().trim().replaceAll('-', '');
   return `${prefix}.${++trees}`;
 }
 
 /** Which tree of this process it is, counted from 1. */
 export function treeNumber(treeId: string): number {
   return Number(treeId.slice(treeId.indexOf('.') + 1));
+}
+
+/** From the kernel, as loading Node's crypto takes milliseconds; from there where there is no /proc, or no descriptor to read it. */
+function uuid(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/uuid', 'latin1');
+  } catch {
+    return globalThis.crypto.randomUUID();
+  }
 }
 
 /** The two fields of a SpawnRequest that make the environment. The marks are corral's: neither can be set, kept out or removed. */

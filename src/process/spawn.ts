@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
-import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE } from '../native.js';
-import { self } from '../tree/identity.js';
+import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE, requirePidfd } from '../native.js';
+import { requireProc, self } from '../tree/identity.js';
 import { MARKED_LIMIT, markedBy, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
 import { scan } from '../tree/scan.js';
@@ -24,6 +24,7 @@ const EPIPE = -constants.errno.EPIPE;
  *
  * @throws (rejects) ProcessError ERR_INVALID_ARGUMENT for a wrong option; ERR_ABORTED when the signal fired before the command ran; else
  *   type SPAWN_FAILED with the kernel's code (ENOENT, EACCES ...) and `stage`, the step that failed. No process is left then.
+ *   ERR_UNSUPPORTED_PLATFORM where there are no pidfds (Linux before 5.3, seccomp); ERR_SCAN for containment `group` without /proc.
  */
 export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<Child> {
   return new Promise((resolve, reject) => begin({ plan: planSpawn(command, args, options), takesAborted: false, resolve, reject }));
@@ -47,6 +48,9 @@ interface Start {
 function begin(start: Start): void {
   const { request, termination } = start.plan;
   if (termination.abort?.aborted) throw aborted(termination.abort);
+  requirePidfd();
+  // The session's members can only be found there; a keeper does without.
+  if (start.plan.containment === 'group') requireProc();
   const addon = native();
   markTree(start.plan);
   // Whoever receives the events lives as long as the child; what was needed to start it does not.

@@ -3,10 +3,11 @@
  */
 import { constants } from 'node:os';
 import { invalidArgument, ProcessError } from '../errors.js';
+import { requirePidfd } from '../native.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import type { AttachedProcess, ProcessIdentity, Signal } from '../types.js';
 import { hold, keepAlive } from './hold.js';
-import { bootId, isHidden, refuseTarget } from './identity.js';
+import { bootId, isHidden, refuseTarget, requireProc } from './identity.js';
 
 const { EACCES, EINVAL, ESRCH, ESTALE } = constants.errno;
 
@@ -21,9 +22,12 @@ type End = Awaited<AttachedProcess['exited']>;
  *
  * @param target a pid (whoever has it now) or an identity (that process and no other).
  * @throws ProcessError ERR_NO_SUCH_PROCESS when it has ended, is only a zombie, or its number is another's now; ERR_INVALID_ARGUMENT;
- *   ERR_SIGNAL when there is no descriptor left (EMFILE) or /proc hides it (EACCES).
+ *   ERR_SIGNAL when there is no descriptor left (EMFILE), it can not be watched (ENOSPC: fs.epoll.max_user_watches) or /proc hides it
+ *   (EACCES); ERR_SCAN without a /proc of our own; ERR_UNSUPPORTED_PLATFORM where there are no pidfds (Linux before 5.3, seccomp).
  */
 export async function attach(target: number | ProcessIdentity): Promise<AttachedProcess> {
+  requirePidfd();
+  requireProc();
   const { pid, startTicks } = checkTarget(target);
   let end: End | undefined;
   let isDisposed = false;

@@ -4,21 +4,31 @@
  * A pid is only a number that is used again; with the start time in ticks since boot and the boot id it names one process
  * for as long as the machine is up. Signals nothing.
  */
-import { readFileSync } from 'node:fs';
-import { invalidArgument, ProcessError } from '../errors.js';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
+import { invalidArgument, NO_PROC, ProcessError } from '../errors.js';
 import { kernel, native } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 import { KERNEL_THREAD } from './row.js';
 
-/** /proc/sys/kernel/random/boot_id. */
+const { EACCES, EPERM, ESRCH, EXDEV } = constants.errno;
+/** What says that there is nobody, or nobody for our eyes. */
+const NOBODY_SEEN: ReadonlySet<number> = new Set([-ESRCH, -EACCES, -EPERM]);
+
+/** /proc/sys/kernel/random/boot_id; '' when it can not be read. */
 export function bootId(): string {
   return kernel().bootId;
 }
 
-/** Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid). */
+/**
+ * Who runs under this pid now, zombies included; null when nobody does, or when /proc does not show it to us (hidepid).
+ * @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process.
+ */
 export function identityOf(pid: number): ProcessIdentity | null {
   const startTicks = native().startTicks(pid);
-  return typeof startTicks === 'bigint' ? { pid, startTicks, bootId: bootId() } : null;
+  if (typeof startTicks === 'bigint') return { pid, startTicks, bootId: bootId() };
+  if (NOBODY_SEEN.has(startTicks)) return null;
+  throw new ProcessError('ERR_SCAN', `/proc/${pid}/stat could not be read`, { pid, errno: startTicks, syscall: 'open' });
 }
 
 /** Whether a process exists that /proc does not show to us: mounted with hidepid, it leaves out those of other users, proc(5). */
@@ -54,12 +64,34 @@ export function releaseKeeper(pid: number): void {
   keepers.delete(pid);
 }
 
-/** Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session. */
+/**
+ * Read afresh each time: a parent that dies makes another process our parent, and setsid() changes group and session.
+ * @throws ProcessError ERR_SCAN: who does not know its own group and ancestors can not spare them.
+ */
 export function self(): Self {
   const own = readStat('self');
+  if (own?.pid !== process.pid) throw noProc();
   const ancestors = new Set<number>();
   for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readStat(pid)?.ppid ?? 0) ancestors.add(pid);
-  return { pid: process.pid, pgid: own?.pgid ?? 0, sid: own?.sid ?? 0, ancestors, keepers: new Set(keepers) };
+  return { pid: process.pid, pgid: own.pgid, sid: own.sid, ancestors, keepers: new Set(keepers) };
+}
+
+/**
+ * For what asks /proc about a number: elsewhere than in the /proc of our own pid namespace it stands for another process or for none.
+ * @throws ProcessError ERR_SCAN
+ */
+export function requireProc(): void {
+  let own: string | undefined;
+  try {
+    own = readlinkSync('/proc/self');
+  } catch {
+    // There is none: not mounted, or mounted by a namespace that does not see us.
+  }
+  if (own !== String(process.pid)) throw noProc();
+}
+
+function noProc(): ProcessError {
+  return new ProcessError('ERR_SCAN', NO_PROC, { errno: -EXDEV, syscall: 'readlink' });
 }
 
 /** The process group of a process, now; undefined when there is none or it is hidden. */
@@ -110,12 +142,16 @@ function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined 
   return undefined;
 }
 
-/** What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden. */
+/**
+ * What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden.
+ * @throws ProcessError ERR_SCAN when we could not look.
+ */
 function readStat(pid: number | 'self'): Stat | undefined {
   return parseStat(readProc(`${pid}/stat`));
 }
 
 interface Stat {
+  pid: number;
   ppid: number;
   pgid: number;
   sid: number;
@@ -129,13 +165,16 @@ function parseStat(stat: string | undefined): Stat | undefined {
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ', 7)
     .map(Number);
-  return { ppid, pgid, sid, flags };
+  return { pid: Number.parseInt(stat, 10), ppid, pgid, sid, flags };
 }
 
+/** @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process. */
 function readProc(name: string): string | undefined {
   try {
     return readFileSync(`/proc/${name}`, 'latin1');
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code = '', errno, syscall } = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
+    throw new ProcessError('ERR_SCAN', `/proc/${name} could not be read`, { cause: error, errno, syscall });
   }
 }

@@ -6,8 +6,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { invalidArgument, ProcessError } from '../errors.js';
+import { requirePidfd } from '../native.js';
 import type { ProcessIdentity, TerminationOptions, TerminationReport } from '../types.js';
-import { bootId, identityOf, isHidden, refuseTarget } from './identity.js';
+import { bootId, identityOf, isHidden, refuseTarget, requireProc } from './identity.js';
 import { checkOptions, terminationSettings } from './options.js';
 import { selectTree, twice } from './select.js';
 import { terminate } from './terminate.js';
@@ -25,7 +26,8 @@ import { terminate } from './terminate.js';
  * @param options.forceKillAfterDelay milliseconds; false: no SIGKILL, what is left after 2000 ms is reported as `not-forced`.
  * @param options.signal aborted: SIGKILL at once instead of after the delay; the promise still settles only with the truth.
  * @throws ProcessError ERR_REFUSED_TARGET for PID 1, this process, its ancestors, the leader of its process group, threads (also the kernel's)
- *   and corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN; ERR_SIGNAL (EPERM) for a process that /proc hides (hidepid).
+ *   and corral's own keepers; ERR_INVALID_ARGUMENT; ERR_SCAN; ERR_SIGNAL (EPERM) for a process that /proc hides (hidepid);
+ *   ERR_UNSUPPORTED_PLATFORM where there are no pidfds (Linux before 5.3, seccomp).
  */
 export async function killTree(
   target: number | ChildProcess | ProcessIdentity,
@@ -33,6 +35,8 @@ export async function killTree(
 ): Promise<TerminationReport> {
   checkOptions('killTree', options, ['killSignal', 'forceKillAfterDelay', 'signal']);
   terminationSettings(options);
+  requirePidfd();
+  requireProc();
   // Before anything is awaited: what a ChildProcess names can not be reaped, and its number not be used again, within this turn.
   const root = resolveTarget(target);
   if (root === null) return { terminated: [], survivors: [], escalated: false, durationMs: 0, proof: 'scan' };

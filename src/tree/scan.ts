@@ -4,7 +4,7 @@
  * Reads exactly the files that the requested fields need, and no others. The event loop is kept alive while a scan is
  * under way, and not longer.
  */
-import { describe, invalidArgument, ProcessError } from '../errors.js';
+import { describe, invalidArgument, NO_PROC, ProcessError } from '../errors.js';
 import { closeId, FIELD_STAT, kernel, native, newId, type ScanColumns } from '../native.js';
 import { closest } from '../signals.js';
 import type { ProcessField } from '../types.js';
@@ -82,11 +82,7 @@ function scanColumns(request: { fields: number; pids?: Int32Array; pgid?: number
 
 function scanError(errno: number, syscall: string): ProcessError {
   const error = new ProcessError('ERR_SCAN', `/proc could not be read (${syscall})`, { errno, syscall });
-  if (error.code !== 'EXDEV') return error;
-  return new ProcessError('ERR_SCAN', 'the /proc mounted here is that of another pid namespace: its numbers mean other processes', {
-    errno,
-    syscall,
-  });
+  return error.code === 'EXDEV' ? new ProcessError('ERR_SCAN', NO_PROC, { errno, syscall }) : error;
 }
 
 function checkFields(fields: readonly ProcessField[] = DEFAULT_FIELDS): readonly ProcessField[] {

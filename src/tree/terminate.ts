@@ -44,7 +44,7 @@ const linux: System = { hold, keepAlive, nowMs: () => performance.now(), scan };
 
 const DEFAULT_KILL_WAIT_MS = 5000;
 const DEFAULT_UNFORCED_WAIT_MS = 2000;
-const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOSYS } = constants.errno;
+const { ESRCH, ESTALE, EPERM, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS } = constants.errno;
 const { SIGTERM, SIGKILL, SIGCONT, SIGSTOP } = constants.signals;
 
 /**
@@ -91,7 +91,8 @@ const SHORTAGE_RETRIES = 200;
 /** Ourselves, where no group is signalled: the leader of our own may then be ended like anybody else. */
 const individually = (): Self => ({ ...self(), pgid: 0 });
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const isShortage = (errno: number) => errno === -EMFILE || errno === -ENFILE;
+/** ENOSPC: fs.epoll.max_user_watches. */
+const isShortage = (errno: number) => [EMFILE, ENFILE, ENOMEM, ENOSPC].includes(-errno);
 /** How many of so many descriptors to give back. */
 const roomFrom = (held: number) => Math.min(RESERVE, Math.ceil(held / 2));
 
@@ -184,9 +185,11 @@ class Termination {
 
   async #look(): Promise<void> {
     let rows: readonly ProcessInfo[];
+    let ourselves: Self;
     try {
       rows = await this.select((leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true);
       this.#letGoOfLeaders((leader) => leader.leadsGroup());
+      ourselves = individually();
     } catch (error) {
       this.#lookError = error;
       if (this.#looked) this.#post({ type: 'blind' });
@@ -194,7 +197,6 @@ class Termination {
       return;
     }
     this.#looked = true;
-    const ourselves = individually();
     for (const info of rows) {
       const key = keyOf(info);
       const target = this.#targets.get(key);
@@ -432,6 +434,8 @@ interface Listed extends ListedResult {
 
 class ListedRound {
   readonly #all: Listed[];
+  /** How many of them this round is about. */
+  #taken = 0;
   #onEnd = () => {};
 
   constructor(
@@ -448,11 +452,11 @@ class ListedRound {
    */
   async run(signalled: boolean): Promise<ListedResult[]> {
     try {
-      const taken = this.#all.slice(0, await this.#holdAll());
+      this.#taken = await this.#holdAll();
       const asked = await this.#signalLeft(SIGTERM, signalled);
       if (asked) await this.#untilEnded(this.options.graceMs);
       if (asked && (await this.#signalLeft(SIGKILL, true))) await this.#untilEnded(this.options.killWaitMs);
-      return taken.map(({ process, outcome, signal }) => ({ process, outcome, signal }));
+      return this.#all.slice(0, this.#taken).map(({ process, outcome, signal }) => ({ process, outcome, signal }));
     } finally {
       for (const { held } of this.#all) held?.close();
     }
@@ -495,12 +499,15 @@ class ListedRound {
 
   /** Those left as they are now. Unknown means no signal: undefined, where the caller can go on with that. */
   async #lookAgain(optional: boolean): Promise<ProcessTable | undefined> {
-    const left = this.#left();
     for (let retry = 0; ; retry++) {
+      const left = this.#left();
       try {
         return await this.system.scan({ pids: left.map(({ process }) => process.pid), fields: fieldsOf(left) });
       } catch (error) {
         const shortage = error instanceof ProcessError && (error.code === 'EMFILE' || error.code === 'ENFILE');
+        // All could be held, and then nothing was left to look with: some wait for the next round.
+        const isFirstLook = this.#all.every(({ signal }) => signal === null);
+        if (shortage && isFirstLook && retry % 20 === 0) this.#taken = this.#makeRoom(this.#taken);
         if (shortage && retry < SHORTAGE_RETRIES) await delay(UNHELD_TURN_MS);
         else if (optional) return undefined;
         else throw error;

@@ -92,6 +92,18 @@ describe('open', () => {
     expect(thread).toBeGreaterThan(0);
   });
 
+  // pidfd_open(2) answers EINVAL for it, as for a thread.
+  it('knows a number that only a process group bears any more for nobody', async () => {
+    const leader = spawn('sh', ['-c', 'sleep 1001 & echo $!'], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    const exited = once(leader, 'exit');
+    const member = Number(String((await once(leader.stdout, 'data'))[0]));
+    await exited;
+    expect(readStat(member)?.pgid).toBe(leader.pid);
+    expect(native().open(watched().id, leader.pid as number, 0n)).toBe(-ESRCH);
+    process.kill(member, 'SIGKILL');
+    await once(leader, 'close');
+  });
+
   it('says so when it may not signal', (context) => {
     requireUnprivileged(context, 'root may signal everybody');
     const { id } = watched();
