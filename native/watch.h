@@ -115,7 +115,7 @@ private:
   void expire(int64_t now_ms);
   void on_child_exit(Held &held);
   void on_control(Held &held);
-  bool on_packet(Held &held, const char *bytes, size_t size, int passed_fd);
+  bool on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed);
   void on_foreign_exit(Held &held);
 
   std::mutex mutex_;
