@@ -28,8 +28,16 @@ export function processes() {
     });
 }
 
-const describe = ({ pid, name, state, ppid, pgid, sid }) =>
-  `process ${pid} (${name}, state ${state}, parent ${ppid}, group ${pgid}, session ${sid})`;
+function describe({ pid, name, state, ppid, pgid, sid }) {
+  let args = '';
+  try {
+    const tid = readdirSync(`/proc/${pid}/task`).at(-1); // the first thread may have ended
+    args = readFileSync(`/proc/${pid}/task/${tid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+  } catch {
+    // Gone by now.
+  }
+  return `process ${pid} (${name}, state ${state}, parent ${ppid}, group ${pgid}, session ${sid}): ${args}`;
+}
 
 /** Counts the numbers given out, by looking often enough that they do not come round twice between two looks. */
 export class NumberCounter {
