@@ -1,15 +1,15 @@
 /**
  * Builds what runs: dist/ from src/ (types, modules, the bundled hook) and the addon from native/.
- *   node scripts/build.mjs [dist] [native] [sanitized] [--ensure]
+ *   node scripts/build.mjs [dist] [native] [sanitized] [sanitized-threads] [--ensure]
  * Without names: dist and native. --ensure: native only if no binary fits this machine. sanitized: the addon once more, beside the real
- * one, with AddressSanitizer and UndefinedBehaviorSanitizer, for the tests.
+ * one, with AddressSanitizer and UndefinedBehaviorSanitizer, for the tests; sanitized-threads: with ThreadSanitizer.
  */
 import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { must, projectRoot, script, tool } from './lib/command.mjs';
-import { compile, compileSanitized } from './lib/node-gyp.mjs';
+import { compile, compileSanitized, compileThreadSanitized } from './lib/node-gyp.mjs';
 
 async function buildDist() {
   rmSync(path.join(projectRoot, 'dist'), { recursive: true, force: true }); // a removed source must not be shipped
@@ -31,3 +31,4 @@ const wanted = positionals.length === 0 ? ['dist', 'native'] : positionals;
 if (wanted.includes('dist')) await buildDist();
 if (wanted.includes('native') && !(values.ensure && binaryFits())) await compile();
 if (wanted.includes('sanitized')) await compileSanitized();
+if (wanted.includes('sanitized-threads')) await compileThreadSanitized();

@@ -38,15 +38,17 @@ async function compile(name, { c, cxx, sanitizers, extra }) {
   const directory = path.join(cache, path.basename(cxx), name);
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
-  const objects = [];
-  for (const source of [`test/fuzz/${name}.cc`, ...sources, ...extra]) {
-    const { ext, name: stem } = path.parse(source);
-    const object = path.join(directory, `${stem}.o`);
-    const compiler = ext === '.c' ? c : cxx;
-    const { ok, output } = await run([compiler, ...DIALECTS[ext], ...FLAGS, ...sanitizers, '-c', source, '-o', object]);
-    if (!ok) return { output };
-    objects.push(object);
-  }
+  const compiled = await Promise.all(
+    [`test/fuzz/${name}.cc`, ...sources, ...extra].map(async (source) => {
+      const { ext, name: stem } = path.parse(source);
+      const object = path.join(directory, `${stem}.o`);
+      const compiler = ext === '.c' ? c : cxx;
+      return { object, ...(await run([compiler, ...DIALECTS[ext], ...FLAGS, ...sanitizers, '-c', source, '-o', object])) };
+    }),
+  );
+  const broken = compiled.find(({ ok }) => !ok);
+  if (broken !== undefined) return { output: broken.output };
+  const objects = compiled.map(({ object }) => object);
   const program = path.join(directory, name);
   const { ok, output } = await run([cxx, ...sanitizers, ...link, '-pthread', ...objects, '-o', program]);
   return ok ? { program } : { output };

@@ -278,12 +278,16 @@ private:
         row->unread |= kFieldUid;
       }
     }
-    if (row->stat.state == 'Z' && row->stat.threads > 1) enter_living_thread(path, row->stat.pid);
+    bool may_be_headless = row->stat.threads > 1;
     for (size_t i = 0; i < kStringCount; i++) {
       const ColumnType &type = kColumnTypes[kStrings[i]];
       if ((request_.fields & type.field) == 0) continue;
       const size_t before = text.size;
-      const int refused = append(kStrings[i], path);
+      int refused = append(kStrings[i], path);
+      if (may_be_headless && text.size == before && (refused >= 0 || is_gone(refused))) {
+        may_be_headless = false;
+        if (enter_living_thread(path, row->stat.pid)) refused = append(kStrings[i], path);
+      }
       if (is_shortage(refused)) return refused;
       row->sizes[i] = static_cast<uint32_t>(text.size - before);
       const bool nothing = kStrings[i] == kColumnArgs && row->sizes[i] == 0 && may_have_args(row->stat);
@@ -292,15 +296,19 @@ private:
     return 0;
   }
 
-  // The main thread has ended and with it, for /proc, what the process has in memory; the other threads still have it.
-  void enter_living_thread(Path *path, int32_t pid) const {
+  // When the main thread ends before the others, PID/environ and the like are empty, shortly before the state says Z
+  // and from then on. The files of another thread show what the process still has.
+  bool enter_living_thread(Path *path, int32_t pid) const {
     const Fd task(open_at(proc_, path->file("task"), O_RDONLY | O_DIRECTORY));
     Buffer<int32_t> tids;
     const char *ignored;
-    if (!task || list_pids(task.get(), &tids, &ignored) < 0) return;
+    if (!task || list_pids(task.get(), &tids, &ignored) < 0) return false;
     for (size_t i = 0; i < tids.size; i++) {
-      if (tids.data[i] != pid) return path->enter(tids.data[i]);
+      if (tids.data[i] == pid) continue;
+      path->enter(tids.data[i]);
+      return true;
     }
+    return false;
   }
 
   int append(Column column, Path *path) {

@@ -57,6 +57,10 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
   const char *file = strrchr(path, '/');
   if (strcmp(path, "/proc") == 0) return kProc;
   CHECK(directory == kProc && file != nullptr);
+  if (strcmp(file, "/task") == 0) {
+    errno = ENOENT;
+    return -1;
+  }
   if (world.refuses_open && strcmp(file, "/stat") != 0) {
     errno = EACCES;
     return -1;

@@ -236,12 +236,15 @@ export const ACTIONS = {
     const code = `
       const { spawn } = await import(process.argv[1]);
       const { argv } = process;
+      delete process.env.LD_PRELOAD;
       for (const script of argv.slice(3)) await spawn('sh', ['-c', script, 'sh', argv[2]], { stdout: 'ignore', forceKillAfterDelay: 20 });
       console.log('READY');
       setInterval(() => {}, 1000);`;
     const scripts = [stage.shape('tree'), stage.shape('tree')].map(([, [, script]]) => script);
     const words = ['--input-type=module', '-e', code, new URL('dist/index.js', root).href, stage.artist, ...scripts];
-    const owner = nodeSpawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const preload = process.env.CORRAL_TEST_PRELOAD;
+    const env = { ...process.env, ...(preload === undefined ? {} : { LD_PRELOAD: preload }) };
+    const owner = nodeSpawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'], env });
     const exit = once(owner, 'exit');
     await Promise.race([once(owner.stdout, 'data'), exit]);
     owner.kill(stage.pick(['SIGKILL', 'SIGTERM', 'SIGABRT']));

@@ -23,6 +23,9 @@ const seconds = Number(values.seconds ?? 60);
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
 const onlyRound = values.round === undefined ? undefined : Number(values.round);
 
+// A sanitizer's runtime is for us and for programs that load the addon, not for what is spawned.
+delete process.env.LD_PRELOAD;
+
 /** Room for a herd or two; no more, so that numbers come round quickly. */
 const PID_MAX = 800;
 /** How long the end of a round may take; what is left then is left for ever. */
