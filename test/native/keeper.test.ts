@@ -662,9 +662,9 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const [leader] = await owner.ready(1);
       const { keeper } = await owner.event('started');
       await eventually(() => openFiles(keeper).size === 3); // it has let go of the leader's stdio
-      owner.send(`raw-with-descriptors ${header(99, 8).toString('hex')}`);
+      owner.send(`descriptors ${header(99, 8).toString('hex')}`);
       // Nobody dies of SIGURG (23): that the leader is reported shows that the packet counts, whatever came with it.
-      owner.send(`raw-with-descriptors ${stop(23, -1n).toString('hex')}`);
+      owner.send(`descriptors ${stop(23, -1n).toString('hex')}`);
       expect(await owner.survivors()).toMatchObject([{ pid: leader?.pid, detail: NOT_FORCED }]);
       expect(openFiles(keeper).size).toBe(3);
       owner.send('kill');
