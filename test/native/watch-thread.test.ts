@@ -98,12 +98,12 @@ describe('what the owner takes from a keeper', () => {
 
   it('a full list of members', async () => {
     const names = Array.from({ length: 120 }, (_, index) => `n${index}`);
-    const [, list] = await hear(hex(started), hex(members(68, names)), hex(empty));
+    const [, list] = await hear(hex(started), hex(members(68, names)), hex(empty), 'exit');
     expect(list?.split(' ')).toHaveLength(121);
   });
 
   it('one descriptor with STARTED, and closes it in the end', async () => {
-    expect(await hear(`1:${hex(started)}`, hex(empty))).toEqual(['started 4711', 'empty', NOTHING_LEFT]);
+    expect(await hear(`1:${hex(started)}`, hex(empty), 'exit')).toEqual(['started 4711', 'empty', NOTHING_LEFT]);
   });
 
   const refused: [string, string][] = [
