@@ -8,8 +8,9 @@ namespace corral {
 namespace {
 
 // As docs/architecture.md says; who changes one raises the version.
-static_assert(sizeof(corral_start) == 1488 && sizeof(corral_stop) == 24 && sizeof(corral_header) == 8);
-static_assert(sizeof(corral_started) == 24 && sizeof(corral_failed) == 16 && sizeof(corral_exited) == 40);
+static_assert(sizeof(corral_start) == 1488 + CORRAL_LEAF_NAME && sizeof(corral_stop) == 24 &&
+              sizeof(corral_header) == 8);
+static_assert(sizeof(corral_started) == 32 && sizeof(corral_failed) == 16 && sizeof(corral_exited) == 40);
 static_assert(sizeof(corral_member) == 32 && sizeof(corral_empty) == 24);
 
 // The packet as what its type says it is. Its size has to be that of the type, no more and no less.

@@ -125,10 +125,13 @@ function notRun(name, why) {
 /** The addon in every test that loads it. The parts of native/ that have drivers of their own are sanitized in every leg. */
 const withSanitizers = {
   environment: sanitizedEnvironment,
-  options: ['test/native/keeper*', 'test/native/proc-*', 'test/native/cgroup-parse*', 'test/native/watch-thread*', 'test/integration/leak-guard*'].flatMap((pattern) => [
-    '--exclude',
-    pattern,
-  ]),
+  options: [
+    'test/native/keeper*',
+    'test/native/proc-*',
+    'test/native/cgroup-parse*',
+    'test/native/watch-thread*',
+    'test/integration/leak-guard*',
+  ].flatMap((pattern) => ['--exclude', pattern]),
 };
 
 /** A round of the soak is no test that could be counted; all of it is one. */

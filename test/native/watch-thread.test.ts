@@ -14,7 +14,17 @@ const EPIPE = 32;
 const STAGE_KEEPER = 14;
 
 const NATIVE = ['keeper_events.cc', 'environment.cc', 'watch.cc', 'watchdog.cc'].map((file) => `../${file}`);
-const SYS = ['kernel.cc', 'proc_parse.cc', 'proc_scan.cc', 'process_ref.cc', 'reap.cc', 'spawn.cc', 'thread.cc'];
+const SYS = [
+  'kernel.cc',
+  'proc_parse.cc',
+  'proc_scan.cc',
+  'process_ref.cc',
+  'reap.cc',
+  'spawn.cc',
+  'thread.cc',
+  'cgroup.cc',
+  'cgroup_parse.cc',
+];
 /** Those the addon was built with. */
 const nodeDirectory = /"nodedir": "(.+)"/.exec(readFileSync('build/config.gypi', 'utf8'))?.[1] ?? '';
 const headers = path.join(nodeDirectory, 'include/node');
@@ -25,7 +35,7 @@ const compileDriver = (sanitize: Sanitizer) =>
   compile({
     source: 'watch_driver.cc',
     sys: [...NATIVE, ...SYS],
-    plain: ['child_setup.c'],
+    plain: ['child_setup.c', 'cgroup_leaf.c'],
     sanitize,
     flags: [
       ...['-isystem', addonApi, '-isystem', headers, '-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
@@ -58,7 +68,7 @@ describe('what the owner takes from a keeper', () => {
   };
   const packet = (type: number, body: Buffer) => Buffer.concat([header(type, 8 + body.length), body]);
   const pid = (number: number) => {
-    const bytes = Buffer.alloc(16);
+    const bytes = Buffer.alloc(24);
     bytes.writeInt32LE(number, 0);
     return bytes;
   };
@@ -136,7 +146,7 @@ describe('what the owner takes from a keeper', () => {
     ['a STARTED without a process', hex(packet(65, pid(0)))],
     ['a STARTED with a negative pid', hex(packet(65, pid(-1)))],
     ['a STARTED with two descriptors', `2:${hex(started)}`],
-    ['a STARTED of another version', hex(Buffer.concat([header(65, 24, VERSION + 1), pid(4711)]))],
+    ['a STARTED of another version', hex(Buffer.concat([header(65, 32, VERSION + 1), pid(4711)]))],
   ])('%s: the start has failed, nothing is kept', async (_, word) => {
     expect(await hear(word, hex(started))).toEqual([`failed ${STAGE_KEEPER} ${EPIPE}`, NOTHING_LEFT]);
   });
