@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { projectRoot, run } from './lib/command.mjs';
 
 const WRAPPED = ['openat', 'close', 'read', 'pread', 'readlinkat'].map((name) => `-Wl,--wrap=${name}`);
-const KEEPER = ['native/keeper/members.c', 'native/keeper/packets.c', 'native/keeper/runtime.c'];
+const KEEPER = ['native/keeper/members.c', 'native/keeper/packets.c', 'native/keeper/runtime.c', 'native/sys/cgroup_leaf.c'];
 
 /** name → sources besides test/fuzz/NAME.cc, and flags for the linker. */
 const TARGETS = {
