@@ -7,6 +7,7 @@
         "native/convert.cc",
         "native/environment.cc",
         "native/glibc_compat.cc",
+        "native/keeper_events.cc",
         "native/watch.cc",
         "native/watchdog.cc",
         "native/sys/cgroup.cc",

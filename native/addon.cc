@@ -97,9 +97,18 @@ Napi::Value open(const Napi::CallbackInfo &info) {
 Napi::Value pipes(const Napi::CallbackInfo &info) {
   int fds[3] = {-1, -1, -1};
   if (auto held = find(info)) {
-    for (int i = 0; i < 3; i++) fds[i] = held->pipes[i].take();
+    for (int i = 0; i < 3; i++) {
+      fds[i] = held->pipes[i].take();
+      held->given[i] = {fds[i], inode_of(fds[i])};
+    }
   }
   return {info.Env(), convert::descriptors(info.Env(), fds)};
+}
+
+void pipes_taken(const Napi::CallbackInfo &info) {
+  if (auto held = find(info)) {
+    for (Held::Given &given : held->given) given = {};
+  }
 }
 
 Napi::Value signal(const Napi::CallbackInfo &info) {
@@ -256,6 +265,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("kill", kill);
   add("open", open);
   add("pipes", pipes);
+  add("pipesTaken", pipes_taken);
   add("signal", signal);
   add("close", close);
   add("removeLeaf", remove_leaf);

@@ -1,9 +1,30 @@
 #include "environment.h"
 
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "convert.h"
 #include "watch.h"
 
 namespace corral {
+
+namespace {
+
+// A worker can be terminated after it was given descriptors and before its streams own them, which would close them.
+// What streams owned has been closed when we get here, and its number may be another's by now.
+void close_untaken(const Held &held) {
+  for (const Held::Given &given : held.given) {
+    if (given.inode != 0 && inode_of(given.fd) == given.inode) (void)close(given.fd);
+  }
+}
+
+} // namespace
+
+uint64_t inode_of(int fd) {
+  struct stat file; // the raw call, since fstat is a symbol of glibc 2.33
+  return fd >= 0 && syscall(SYS_fstat, fd, &file) == 0 ? file.st_ino : 0;
+}
 
 bool Environment::listen(Napi::Env env, Napi::Function receive) {
   if (wake_ != nullptr) return false;
@@ -43,7 +64,10 @@ void Environment::shut() {
     unread.swap(mail_); // freed outside the lock
   }
   if (wake != nullptr) (void)napi_release_threadsafe_function(wake, napi_tsfn_abort);
-  for (auto &entry : held) Watch::instance().close(entry.second);
+  for (auto &entry : held) {
+    close_untaken(*entry.second);
+    Watch::instance().close(entry.second);
+  }
   held.clear();
 }
 

@@ -18,6 +18,9 @@ namespace corral {
 
 struct Held;
 
+// The inode of an open file, which no other has while it is open; 0 when there is none.
+uint64_t inode_of(int fd);
+
 class Environment : public std::enable_shared_from_this<Environment> {
 public:
   // JavaScript thread. Creates the mailbox; `receive` gets arrays of events.

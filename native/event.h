@@ -36,7 +36,7 @@ struct Event {
   bool wants_leaf = false;                                // started, failed: level cgroup
   uint32_t leaf = 0;                                      // started: enum corral_leaf
   sys::LeafFailure leaf_failure;                          // the same: where it is, or why there is none
-  int stage = 0, error = 0;                               // failed, scanFailed (positive errno)
+  int stage = 0, error = 0;                               // failed, scanFailed; of the leaf (positive errno)
   const char *syscall = "";                               // scanFailed
   bool has_status = false;                                // gone
   int status = 0;                                         // exited, lost, gone: as wait(2); stopped: the signal

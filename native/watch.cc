@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "keeper_events.h"
 #include "sys/identity_checks.h"
 #include "sys/kernel.h"
 #include "sys/proc_scan.h"
@@ -56,6 +57,22 @@ void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event
   ret_event->leaf_failure = held.leaf_failure;
   if (!held.leaf_directory.empty())
     ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
+}
+
+// The descriptor that came along, if any. The room for one is padded to that for two (cmsg(3)), so there may be two,
+// and both are ours to close. False when there were more than one.
+bool take_descriptor(const struct msghdr &message, sys::Fd *ret_fd) {
+  size_t count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(const_cast<struct msghdr *>(&message), header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int), count++) {
+      int fd;
+      memcpy(&fd, reinterpret_cast<const char *>(header) + at, sizeof fd);
+      ret_fd->reset(fd);
+    }
+  }
+  return count <= 1;
 }
 
 } // namespace
@@ -474,104 +491,50 @@ void Watch::on_control(Held &held) {
     message.msg_control = ancillary;
     message.msg_controllen = sizeof ancillary;
     ssize_t size = recvmsg(held.control.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
+    // A keeper that ends with a request of ours unread leaves an error before what it has said; it is reported once.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    int passed_fd = -1;
-    if (size > 0) {
-      struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-      if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        memcpy(&passed_fd, CMSG_DATA(header), sizeof passed_fd);
-      }
-    }
-    if (size > 0 && on_packet(held, bytes, static_cast<size_t>(size), passed_fd)) continue;
-    // End of file, or something that is no packet of ours: the keeper's exit will tell.
-    if (passed_fd >= 0 && held.pidfd.load(std::memory_order_relaxed) != passed_fd) (void)::close(passed_fd);
-    drop_control(held);
+    sys::Fd passed;
+    const bool is_packet = size > 0 && take_descriptor(message, &passed) && (message.msg_flags & MSG_TRUNC) == 0;
+    if (is_packet && on_packet(held, bytes, static_cast<size_t>(size), std::move(passed))) continue;
+    drop_control(held); // end of file, or something that is no packet of ours: the keeper's exit will tell
   }
 }
 
-bool Watch::on_packet(Held &held, const char *bytes, size_t size, int passed_fd) {
-  const auto *header = reinterpret_cast<const corral_header *>(bytes);
-  if (size < sizeof *header || header->version != CORRAL_PROTOCOL_VERSION || header->size != size) return false;
-  switch (header->type) {
-  case CORRAL_STARTED: {
-    if (size != sizeof(corral_started) || held.announced) return false;
-    const auto *packet = reinterpret_cast<const corral_started *>(bytes);
+bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed) {
+  Event event(Event::Type::kLost, held.id);
+  if (!event_of_packet(bytes, size, {held.announced, held.finished}, &event)) return false;
+  if (passed && event.type != Event::Type::kStarted) return false;
+  switch (event.type) {
+  case Event::Type::kStarted: {
     held.announced = true;
-    held.pid.store(packet->pid, std::memory_order_relaxed);
-    if (passed_fd < 0) { // none came through (no descriptor free): the number has to prove whose it is
-      sys::Fd pidfd;
+    held.pid.store(event.pid, std::memory_order_relaxed);
+    if (!passed) { // none came through (no descriptor free): the number has to prove whose it is
       uint64_t ticks = 0;
-      if (packet->start_ticks != 0 && sys::open_process(packet->pid, packet->start_ticks, &pidfd, &ticks) == 0)
-        passed_fd = pidfd.take();
+      if (event.start_ticks != 0) (void)sys::open_process(event.pid, event.start_ticks, &passed, &ticks);
     }
-    held.pidfd.store(passed_fd, std::memory_order_release);
-    Event event(Event::Type::kStarted, held.id);
-    event.pid = packet->pid;
-    event.start_ticks = packet->start_ticks;
+    held.pidfd.store(passed.take(), std::memory_order_release);
     event.keeper_pid = held.child_pid;
-    describe_leaf(held, packet->leaf, packet->leaf_error, &event);
+    describe_leaf(held, event.leaf, event.error, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
-    held.environment->post(std::move(event));
-    return true;
+    break;
   }
-  case CORRAL_FAILED: {
-    if (size != sizeof(corral_failed) || held.announced) return false;
-    const auto *packet = reinterpret_cast<const corral_failed *>(bytes);
-    fail(held, packet->stage, packet->error);
+  case Event::Type::kFailed:
+    fail(held, event.stage, event.error);
     return true;
-  }
-  case CORRAL_EXITED: {
-    if (size != sizeof(corral_exited)) return false;
-    const auto *packet = reinterpret_cast<const corral_exited *>(bytes);
-    Event event(Event::Type::kExited, held.id);
-    event.status = packet->wait_status;
+  case Event::Type::kExited:
     event.at_ticks = sys::boottime_ticks();
-    event.flags = packet->flags;
     event.elapsed_us = sys::monotonic_us() - held.since_us;
-    event.user_us = packet->user_us;
-    event.system_us = packet->system_us;
-    event.max_rss_bytes = packet->max_rss_bytes;
-    held.environment->post(std::move(event));
-    return true;
-  }
-  case CORRAL_TERMINATED:
-  case CORRAL_SURVIVORS: {
-    const auto *packet = reinterpret_cast<const corral_members *>(bytes);
-    constexpr size_t head = offsetof(corral_members, members);
-    if (size < head || packet->count > CORRAL_MEMBERS_PER_PACKET ||
-        size != head + packet->count * sizeof(corral_member))
-      return false;
-    Event event(header->type == CORRAL_TERMINATED ? Event::Type::kTerminated : Event::Type::kSurvivors, held.id);
-    event.members.assign(packet->members, packet->members + packet->count);
-    held.environment->post(std::move(event));
-    return true;
-  }
-  case CORRAL_EMPTY: {
-    if (size != sizeof(corral_empty)) return false;
-    const auto *packet = reinterpret_cast<const corral_empty *>(bytes);
+    break;
+  case Event::Type::kEmpty:
     held.finished = true;
     held.over.store(true, std::memory_order_release);
-    Event event(Event::Type::kEmpty, held.id);
-    event.flags = packet->flags;
-    event.duration_us = packet->duration_us;
-    held.environment->post(std::move(event));
-    return true;
-  }
-  case CORRAL_STOPPED: {
-    if (size != sizeof(corral_stopped)) return false;
-    Event event(Event::Type::kStopped, held.id);
-    event.status = reinterpret_cast<const corral_stopped *>(bytes)->signal;
-    held.environment->post(std::move(event));
-    return true;
-  }
-  case CORRAL_HUNG_UP:
-    if (size != sizeof(corral_header)) return false;
-    held.environment->post(Event(Event::Type::kHungUp, held.id));
-    return true;
+    break;
   default:
-    return false;
+    break;
   }
+  held.environment->post(std::move(event));
+  return true;
 }
 
 void Watch::on_foreign_exit(Held &held) {

@@ -48,6 +48,12 @@ struct Held {
   // thread.
   std::atomic<bool> over{false};
 
+  // JavaScript thread only: the ends of the pipes that it was given, until it has said that they belong to its streams.
+  struct Given {
+    int fd = -1;
+    uint64_t inode = 0;
+  } given[3];
+
   // Watch thread only.
   sys::SpawnRequest request;
   int32_t child_pid = 0;         // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
@@ -120,7 +126,7 @@ private:
   void expire(int64_t now_ms);
   void on_child_exit(Held &held);
   void on_control(Held &held);
-  bool on_packet(Held &held, const char *bytes, size_t size, int passed_fd);
+  bool on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed);
   void on_foreign_exit(Held &held);
 
   std::mutex mutex_;

@@ -73,8 +73,11 @@ function endNamespace(unsharePid) {
   }
 }
 
-/** Resolves with the exit code of the run. */
-export function runContained(command, { unprivileged = false, env = {} } = {}) {
+/**
+ * Resolves with the exit code of the run. `onFirstInterrupt` is called with the run's directory (CORRAL_TEST_ROOT) instead of ending it
+ * when we are interrupted for the first time.
+ */
+export function runContained(command, { unprivileged = false, env = {}, onFirstInterrupt } = {}) {
   const namespace = namespaceCommand();
   if (namespace === undefined) {
     process.stderr.write('contained: pid namespaces are not allowed here; nothing was run\n');
@@ -96,7 +99,13 @@ export function runContained(command, { unprivileged = false, env = {} } = {}) {
   });
 
   let interruptedBy;
+  let isFirst = onFirstInterrupt !== undefined;
   const interrupt = (signal) => {
+    if (isFirst) {
+      isFirst = false;
+      onFirstInterrupt(root);
+      return;
+    }
     interruptedBy = signal;
     endNamespace(child.pid);
   };

@@ -10,8 +10,10 @@ import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { checks } from './check.mjs';
 import { namespaceCommand, runContained } from './contained.mjs';
+import { fuzzAll } from './fuzz.mjs';
 import { projectRoot, run, script } from './lib/command.mjs';
 import { sanitizedEnvironment } from './lib/node-gyp.mjs';
+import { soak } from './soak.mjs';
 
 const results = mkdtempSync(path.join(tmpdir(), 'corral-results-'));
 chmodSync(results, 0o1777); // the ordinary user of the second leg reports here, too
@@ -123,11 +125,22 @@ function notRun(name, why) {
 /** The addon in every test that loads it. The parts of native/ that have drivers of their own are sanitized in every leg. */
 const withSanitizers = {
   environment: sanitizedEnvironment,
-  options: ['test/native/keeper*', 'test/native/proc-*', 'test/native/cgroup-parse*', 'test/integration/leak-guard*'].flatMap((pattern) => [
-    '--exclude',
-    pattern,
-  ]),
+  options: [
+    'test/native/keeper*',
+    'test/native/proc-*',
+    'test/native/cgroup-parse*',
+    'test/native/watch-thread*',
+    'test/integration/leak-guard*',
+  ].flatMap((pattern) => ['--exclude', pattern]),
 };
+
+/** A round of the soak is no test that could be counted; all of it is one. */
+function soaked(seconds, options) {
+  return async () => {
+    const code = await soak(['--seconds', String(seconds)], options);
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, note: code === 0 ? '' : `exit code ${code}: see above` };
+  };
+}
 
 const words = process.argv.slice(2);
 const isWanted = (name) => words.length === 0 || words.some((word) => name.includes(word));
@@ -141,14 +154,18 @@ const isBuilt = await leg(
     { name: 'addon', command: script('build.mjs', 'native') },
     { name: 'addon with sanitizers', command: script('build.mjs', 'sanitized') },
     { name: 'addon without identity checks', command: script('build.mjs', 'unverified') },
+    { name: 'addon with ThreadSanitizer', command: script('build.mjs', 'sanitized-threads') },
   ]),
 );
 await leg('unit', suite(['unit'], here));
+await leg('fuzz', () => fuzzAll({ seconds: 20 }));
 
 const killing = [
   ...(isRoot ? [['native and integration, as root', suite(['native', 'integration'], contained({}))]] : []),
   ['native and integration, as an ordinary user', suite(['native', 'integration'], contained({ unprivileged: true }))],
   ['native and integration, with sanitizers', suite(['native', 'integration'], contained({}), withSanitizers)],
+  ['soak', soaked(60, {})],
+  ['soak, with ThreadSanitizer', soaked(30, { threads: true })],
   ['package', suite(['package'], contained({}))],
 ];
 for (const [name, body] of killing) {

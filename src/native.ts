@@ -259,6 +259,8 @@ export interface NativeAddon {
   open(id: number, pid: number, startTicks: bigint): bigint | number;
   /** Takes our ends of a started child's pipes, -1 for none: the caller owns them from here on. `dispatch` does it for the receiver. */
   pipes(id: number): [stdin: number, stdout: number, stderr: number];
+  /** They belong to streams now, which close them with the environment; until this is said the addon does, should it end. */
+  pipesTaken(id: number): void;
 
   /** Signals the process (or its process group) behind a started or opened id through its pidfd. 0 or -errno. Signal 0 probes. */
   signal(id: number, signal: number, scope: number): number;
@@ -365,6 +367,7 @@ function dispatch(events: NativeEvent[]): void {
     if (receive === undefined) continue; // given up; what it held is closed with the id
     if (event.type === 'started') [event.stdin, event.stdout, event.stderr] = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
     receive(event);
+    if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
   }
 }
 

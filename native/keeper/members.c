@@ -48,18 +48,7 @@ static const char *parse_number(const char *at, uint64_t *ret_number) {
   return at;
 }
 
-bool stat_read(int32_t pid, struct process_stat *ret_stat) {
-  if (source == SOURCE_PROBE) return false;
-  char path[40];
-  (void)proc_path(path, path + sizeof path, pid, "/stat");
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return false;
-  char text[1024];
-  const long length = raw_syscall(SYS_read, fd, text, sizeof text - 1);
-  (void)raw_syscall(SYS_close, fd);
-  if (length <= 0) return false;
-  text[length] = '\0';
-
+bool stat_parse(const char *text, size_t length, struct process_stat *ret_stat) {
   /* The name may contain anything, ')' and newlines too: it ends at the last one. */
   const char *open = text, *close = text + length;
   while (*open != '\0' && *open != '(') open++;
@@ -76,13 +65,28 @@ bool stat_read(int32_t pid, struct process_stat *ret_stat) {
 
   const char *at = close + 3;
   for (int field = 4; field <= 22; field++) {
+    if (*at != ' ') return false; /* cut short, or no number where one belongs */
     at = parse_number(at, &number);
     if (field == 4) ret_stat->ppid = (int32_t)number;
     if (field == 5) ret_stat->pgid = (int32_t)number;
     if (field == 20) ret_stat->threads = (int32_t)number;
   }
   ret_stat->start_ticks = number;
-  return true;
+  return *at == ' ';
+}
+
+bool stat_read(int32_t pid, struct process_stat *ret_stat) {
+  if (source == SOURCE_PROBE) return false;
+  char path[40];
+  (void)proc_path(path, path + sizeof path, pid, "/stat");
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return false;
+  char text[1024];
+  const long length = raw_syscall(SYS_read, fd, text, sizeof text - 1);
+  (void)raw_syscall(SYS_close, fd);
+  if (length <= 0) return false;
+  text[length] = '\0';
+  return stat_parse(text, (size_t)length, ret_stat);
 }
 
 void members_init(int32_t own_pid) {
@@ -192,6 +196,18 @@ static void each_number_in(const char *directory, void (*visit)(int32_t number))
   (void)raw_syscall(SYS_close, fd);
 }
 
+uint64_t children_parse(const char *text, size_t length, uint64_t number, void (*visit)(int32_t pid)) {
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] >= '0' && text[i] <= '9') {
+      number = number * 10 + (uint64_t)(text[i] - '0');
+    } else {
+      if (number > 0 && number <= HIGHEST_PID) visit((int32_t)number);
+      number = 0;
+    }
+  }
+  return number;
+}
+
 /* Calls visit(pid) for each child of one thread. False: the list can not be read. */
 static bool each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t pid)) {
   char path[64];
@@ -202,17 +218,9 @@ static bool each_child_of_thread(int32_t pid, int32_t tid, void (*visit)(int32_t
   if (fd < 0) return false;
   char buffer[2048];
   long length;
-  uint64_t number = 0; /* a number may lie across two reads */
-  while ((length = raw_syscall(SYS_read, fd, buffer, sizeof buffer)) > 0) {
-    for (long i = 0; i < length; i++) {
-      if (buffer[i] >= '0' && buffer[i] <= '9') {
-        number = number * 10 + (uint64_t)(buffer[i] - '0');
-      } else if (number > 0) {
-        visit((int32_t)number);
-        number = 0;
-      }
-    }
-  }
+  uint64_t number = 0;
+  while ((length = raw_syscall(SYS_read, fd, buffer, sizeof buffer)) > 0)
+    number = children_parse(buffer, (size_t)length, number, visit);
   (void)raw_syscall(SYS_close, fd);
   return true;
 }

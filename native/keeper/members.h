@@ -9,6 +9,7 @@
 #define CORRAL_MEMBERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What /proc/PID/stat says (proc(5)). */
@@ -37,6 +38,13 @@ struct member {
   uint32_t walk;       /* the walk that saw it last */
   struct member *next; /* in the list of that walk; among the free ones */
 };
+
+/* Pure: reads a stat line, which is not to be trusted, since a process chooses its own name. A NUL must follow it.
+ * False when it does not reach beyond the last field that is used; *ret_stat then holds anything. */
+bool stat_parse(const char *text, size_t length, struct process_stat *ret_stat);
+/* Pure: calls `visit` for each number in a piece of a list of children. A number may lie across two pieces: the result
+ * is what the next call gets, and 0 begins. */
+uint64_t children_parse(const char *text, size_t length, uint64_t number, void (*visit)(int32_t pid));
 
 /* False: no such process, or it may not be read. */
 bool stat_read(int32_t pid, struct process_stat *ret_stat);

@@ -38,7 +38,7 @@ static bool is_valid_start(const struct corral_start *start) {
          start->settings.group_count <= CORRAL_MAX_GROUPS && is_valid_leaf(start->leaf);
 }
 
-static bool is_valid(const union owner_packet *packet, long length) {
+bool packet_is_valid(const union owner_packet *packet, long length) {
   if (length < (long)sizeof packet->header || packet->header.version != CORRAL_PROTOCOL_VERSION) return false;
   if (packet->header.size != (uint64_t)length) return false;
   switch (packet->header.type) {
@@ -82,7 +82,7 @@ bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf) {
   const struct cmsghdr *passed = &ancillary.header;
   const bool has_fd = length >= 0 && passed->cmsg_len == CMSG_LEN(sizeof(int)) && passed->cmsg_type == SCM_RIGHTS;
   *ret_leaf = has_fd ? *(const int *)CMSG_DATA(passed) : 0;
-  if (!is_valid(&packet, length) || packet.header.type != CORRAL_START) return false;
+  if (!packet_is_valid(&packet, length) || packet.header.type != CORRAL_START) return false;
   *ret_start = packet.start;
   return true;
 }
@@ -91,7 +91,7 @@ bool packets_receive(union owner_packet *ret_packet) {
   for (;;) {
     const long length = receive(ret_packet, MSG_DONTWAIT, NULL);
     if (length <= 0) return false; /* nothing there, or an end that poll reports as well */
-    if (is_valid(ret_packet, length) && ret_packet->header.type != CORRAL_START) return true;
+    if (packet_is_valid(ret_packet, length) && ret_packet->header.type != CORRAL_START) return true;
   }
 }
 

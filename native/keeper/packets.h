@@ -14,6 +14,10 @@ union owner_packet {
   struct corral_stop stop;
 };
 
+/* Pure: are these bytes a packet that an owner may send, whole and with values that mean something? `length` is that of
+ * the packet as it was sent, which may be more than fits. */
+bool packet_is_valid(const union owner_packet *packet, long length);
+
 /* Waits for the first packet. False when it is not a START we understand, or the owner has gone. `ret_leaf` becomes the
  * descriptor that came along, or 0. */
 bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf);

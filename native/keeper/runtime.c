@@ -55,7 +55,7 @@ void *memset(void *to, int byte, size_t size) {
   return to;
 }
 
-#else
+#elif !defined(CORRAL_WITHOUT_MAIN)
 
 int main(int argc, char **argv, char **envp) {
   return keeper_main(argc, argv, envp);

@@ -1,5 +1,6 @@
 /* What a program without libc needs: an entry point (runtime.c), time, memory and text. Nothing here knows about
- * processes. Built with CORRAL_HOSTED the same sources become an ordinary program, for the sanitizers.
+ * processes. Built with CORRAL_HOSTED the same sources become an ordinary program, for the sanitizers; with
+ * CORRAL_WITHOUT_MAIN as well, parts of another program.
  */
 #ifndef CORRAL_RUNTIME_H
 #define CORRAL_RUNTIME_H

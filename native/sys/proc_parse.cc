@@ -143,4 +143,20 @@ int32_t parse_pid(const char *name) {
   return pid;
 }
 
+int32_t parse_tgid(const char *data, size_t size) {
+  // The name, the first line, has its newlines escaped (proc(5)), so a line can not be forged.
+  constexpr char kLabel[] = "\nTgid:\t";
+  constexpr size_t kLabelSize = sizeof kLabel - 1;
+  const auto *label = static_cast<const char *>(memmem(data, size, kLabel, kLabelSize));
+  if (label == nullptr) return 0;
+  int32_t tgid = 0;
+  const char *at = label + kLabelSize, *end = data + size;
+  for (; at != end && *at != '\n'; at++) {
+    auto digit = static_cast<unsigned char>(*at - '0');
+    if (digit > 9 || tgid > (INT32_MAX - digit) / 10) return 0;
+    tgid = tgid * 10 + digit;
+  }
+  return at != end ? tgid : 0; // without its newline it may have been cut
+}
+
 } // namespace corral::sys

@@ -1,4 +1,4 @@
-// Parses what /proc/PID/stat says. Pure: bytes in, values out, no system call, no allocation.
+// Parses what /proc says of a process. Pure: bytes in, values out, no system call, no allocation.
 //
 // The bytes are not to be trusted: a process chooses its own name, with spaces, parentheses and newlines in it.
 #pragma once
@@ -35,5 +35,8 @@ bool parse_stat(const char *data, size_t size, StatRow *ret_row);
 
 // A pid as a directory entry of /proc spells it: digits only, 1 to INT32_MAX, no leading zero. 0 for anything else.
 int32_t parse_pid(const char *name);
+
+// The thread group id in what /proc/PID/status says; 0 when it is not there.
+int32_t parse_tgid(const char *data, size_t size);
 
 } // namespace corral::sys

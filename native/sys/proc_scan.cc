@@ -106,7 +106,8 @@ ssize_t read_some(int fd, char *to, size_t size) {
   return got < 0 ? -errno : got;
 }
 
-// "PID/file" or "/proc/PID/file", with the pid written once for all files of a process.
+// "PID/file" or "/proc/PID/file", with the pid written once for all files of a process; after `enter` the files are
+// those of one of its threads.
 class Path {
 public:
   explicit Path(int32_t pid, bool absolute = false) {
@@ -114,12 +115,13 @@ public:
       memcpy(path_, kProc, sizeof kProc);
       size_ = sizeof kProc;
     }
-    char digits[10];
-    size_t count = 0;
-    for (auto rest = static_cast<uint32_t>(pid); rest != 0; rest /= 10)
-      digits[count++] = static_cast<char>('0' + rest % 10);
-    while (count > 0) path_[size_++] = digits[--count];
-    path_[size_] = '\0';
+    number(pid);
+  }
+
+  void enter(int32_t tid) {
+    memcpy(path_ + size_, kTask, sizeof kTask);
+    size_ += sizeof kTask;
+    number(tid);
   }
 
   const char *directory() {
@@ -135,9 +137,19 @@ public:
   }
 
 private:
+  void number(int32_t id) {
+    char digits[10];
+    size_t count = 0;
+    for (auto rest = static_cast<uint32_t>(id); rest != 0; rest /= 10)
+      digits[count++] = static_cast<char>('0' + rest % 10);
+    while (count > 0) path_[size_++] = digits[--count];
+    path_[size_] = '\0';
+  }
+
   static constexpr char kProc[] = {'/', 'p', 'r', 'o', 'c', '/'};
+  static constexpr char kTask[] = {'/', 't', 'a', 's', 'k', '/'};
   static constexpr size_t kLongestName = 8; // "environ" and "cmdline", with the end
-  char path_[sizeof kProc + 10 + 1 + kLongestName];
+  char path_[sizeof kProc + 10 + sizeof kTask + 10 + 1 + kLongestName];
   size_t size_ = 0;
 };
 
@@ -154,6 +166,8 @@ int read_stat_row(int fd, int32_t pid, StatRow *ret_row) {
   *ret_row = row;
   return 0;
 }
+
+int list_pids(int directory, Buffer<int32_t> *pids, const char **ret_syscall);
 
 // tgkill(2) with signal 0. The kernel answers to the id of any thread as if it were a process, here and in /proc; with
 // the id as its own thread group it says ESRCH for those, as for what does not exist.
@@ -264,17 +278,37 @@ private:
         row->unread |= kFieldUid;
       }
     }
+    bool may_be_headless = row->stat.threads > 1;
     for (size_t i = 0; i < kStringCount; i++) {
       const ColumnType &type = kColumnTypes[kStrings[i]];
       if ((request_.fields & type.field) == 0) continue;
       const size_t before = text.size;
-      const int refused = append(kStrings[i], path);
+      int refused = append(kStrings[i], path);
+      if (may_be_headless && text.size == before && (refused >= 0 || is_gone(refused))) {
+        may_be_headless = false;
+        if (enter_living_thread(path, row->stat.pid)) refused = append(kStrings[i], path);
+      }
       if (is_shortage(refused)) return refused;
       row->sizes[i] = static_cast<uint32_t>(text.size - before);
       const bool nothing = kStrings[i] == kColumnArgs && row->sizes[i] == 0 && may_have_args(row->stat);
       if (refused < 0 || nothing) row->unread |= type.field;
     }
     return 0;
+  }
+
+  // When the main thread ends before the others, PID/environ and the like are empty, shortly before the state says Z
+  // and from then on. The files of another thread show what the process still has.
+  bool enter_living_thread(Path *path, int32_t pid) const {
+    const Fd task(open_at(proc_, path->file("task"), O_RDONLY | O_DIRECTORY));
+    Buffer<int32_t> tids;
+    const char *ignored;
+    if (!task || list_pids(task.get(), &tids, &ignored) < 0) return false;
+    for (size_t i = 0; i < tids.size; i++) {
+      if (tids.data[i] == pid) continue;
+      path->enter(tids.data[i]);
+      return true;
+    }
+    return false;
   }
 
   int append(Column column, Path *path) {

@@ -6,8 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 #include "identity_checks.h"
 #include "kernel.h"
@@ -25,11 +23,10 @@ bool is_secondary_thread(int32_t id) {
   (void)snprintf(path, sizeof path, "/proc/%d/status", static_cast<int>(id));
   Fd fd(open(path, O_RDONLY | O_CLOEXEC));
   char buffer[1024];
-  ssize_t size = fd ? read(fd.get(), buffer, sizeof buffer - 1) : -1;
+  ssize_t size = fd ? read(fd.get(), buffer, sizeof buffer) : -1;
   if (size <= 0) return false;
-  buffer[size] = '\0';
-  const char *tgid = strstr(buffer, "\nTgid:");
-  return tgid != nullptr && strtol(tgid + 6, nullptr, 10) != id;
+  const int32_t tgid = parse_tgid(buffer, static_cast<size_t>(size));
+  return tgid != 0 && tgid != id;
 }
 
 } // namespace

@@ -40,18 +40,42 @@ export function compileUnverified() {
   return compile(stage('unverified'), { env: { CC: `${process.env.CC ?? 'cc'} ${define}`, CXX: `${process.env.CXX ?? 'c++'} ${define}` } });
 }
 
+const THREAD_SANITIZER = '-fsanitize=thread';
+
+/** The C++ only: what is C runs in a child that still shares our memory, where the runtime of the sanitizer must not be. */
+export function compileThreadSanitized() {
+  const flags = `${THREAD_SANITIZER} -fno-omit-frame-pointer -g -O1`;
+  return compile(stage('sanitize-threads'), { env: { CXXFLAGS: flags, LDFLAGS: THREAD_SANITIZER } });
+}
+
+const runtime = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+
 /**
  * What a process needs in its environment to load the sanitized addon. Node itself is not instrumented, so the runtime has to be there
  * first, and leaks can not be told from what V8 keeps.
  */
 export function sanitizedEnvironment() {
-  const runtime = execFileSync('gcc', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
   return {
     CORRAL_NATIVE_PATH: path.join(projectRoot, '.cache/sanitize/build/Release/corral.node'),
     CORRAL_TEST_SANITIZED: '1',
-    LD_PRELOAD: runtime,
+    LD_PRELOAD: runtime('libasan.so'),
     // A signal that a test sends on purpose is the process's own affair.
     ASAN_OPTIONS: 'detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0',
     UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
+}
+
+/**
+ * The same for the addon with ThreadSanitizer. Node is not instrumented: what happens inside of it is not looked at, its locks are. The
+ * programs that are started need no runtime: CORRAL_TEST_PRELOAD is for those that load the addon. To be run below `setarch -R`: with
+ * more random bits in its addresses than the runtime knows of it does not start.
+ */
+export function threadSanitizedEnvironment() {
+  const preload = runtime('libtsan.so');
+  return {
+    CORRAL_NATIVE_PATH: path.join(projectRoot, '.cache/sanitize-threads/build/Release/corral.node'),
+    CORRAL_TEST_PRELOAD: preload,
+    LD_PRELOAD: preload,
+    TSAN_OPTIONS: 'ignore_noninstrumented_modules=1 halt_on_error=1',
   };
 }

@@ -98,6 +98,8 @@ const FREEZE_LOOKS = 16;
 const FREEZES = 8;
 /** States in which a process forks nothing: stopped, traced, dead, waiting in the kernel (for a vfork child, for a device). */
 const STANDING = new Set(['T', 't', 'Z', 'X', 'D']);
+/** Between looks that only wait for somebody to stand still. */
+const STANDSTILL_MS = 5;
 /** Before a look that was not possible is tried again. */
 const RETRY_MS = 50;
 
@@ -179,9 +181,18 @@ class Step {
         break;
       case 'freezing':
         this.set({ freezeLooks: this.state.freezeLooks + 1 });
-        // A signal that was sent has not yet stopped a process in the middle of a fork: its state tells.
-        if ((newcomers > 0 || !complete || !this.allStanding()) && this.state.freezeLooks < FREEZE_LOOKS) this.freeze();
-        else this.endFreezing();
+        if (newcomers > 0 || !complete) {
+          if (this.state.freezeLooks < FREEZE_LOOKS) this.freeze();
+          else this.endFreezing();
+        } else if (this.allStanding()) {
+          this.endFreezing();
+        } else if (this.state.freezeLooks < FREEZE_LOOKS) {
+          this.freeze();
+        } else {
+          // The signal that was sent has not yet stopped a process in the middle of a fork, which on a busy machine takes longer than all
+          // these looks. To go on now would be to lose the child.
+          this.wait(Math.min(this.nowMs + STANDSTILL_MS, this.state.deadlineMs));
+        }
         break;
       case 'killing':
         if (newcomers > 0 && this.state.freezes < FREEZES) this.beginFreezing();
@@ -219,7 +230,8 @@ class Step {
 
   time(): void {
     if (this.nowMs < this.state.deadlineMs) {
-      if (this.state.blind && this.state.look === 'none') this.look();
+      const isLate = this.state.blind || this.state.phase === 'freezing';
+      if (isLate && this.state.look === 'none') this.look();
       this.wait(this.state.deadlineMs);
       return;
     }

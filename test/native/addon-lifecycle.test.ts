@@ -33,10 +33,10 @@ describe.each(['main', 'worker', 'both'])('the addon in %s', (where) => {
   });
 });
 
-it('opens no descriptor per worker that came and went', async () => {
+it.each(['begin-spawn-pipes,begin-scan', 'spawn-untaken'])('opens no descriptor per worker that came and went after %s', async (steps) => {
   const [few, many] = await Promise.all(
     ['1', '20'].map(async (times) => {
-      const fixture = await startFixture('addon-lifecycle.cjs', ['both', 'load,listen,begin-spawn-pipes,begin-scan', times]);
+      const fixture = await startFixture('addon-lifecycle.cjs', ['both', `load,listen,${steps}`, times]);
       await fixture.exited;
       return Number(fixture.ready[0]);
     }),

@@ -696,6 +696,42 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       expect(owner.all('sendFailed')).toEqual([]);
     });
 
+    it('that are all wrong do not keep it from what is right, nor from its tree', async () => {
+      const owner = run(shell('"$1" daemon ignore; exec "$1" wait'), ['grace=100']);
+      const members = await owner.ready(2);
+      // A fixed sequence (xorshift32), so that a failure can be repeated.
+      let state = 0x2545f491;
+      const random = () => {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        return state >>> 0;
+      };
+      for (let i = 0; i < 200; i++) {
+        // The first byte is no version there is.
+        const bytes = Buffer.from([0xff, ...Array.from({ length: random() % 2000 }, () => random() & 0xff)]);
+        owner.send(`raw ${bytes.toString('hex')}`);
+      }
+      owner.send(`stop ${SIGTERM} 100`);
+      expect((await owner.finished()).flags).toBe(FORCED);
+      for (const { pid } of members) expect(readStat(pid)).toBeUndefined();
+      expect(owner.all('sendFailed')).toEqual([]);
+    });
+
+    it('may bring descriptors, which it does not keep', async () => {
+      const owner = run([artist, 'wait']);
+      const [leader] = await owner.ready(1);
+      const { keeper } = await owner.event('started');
+      await eventually(() => openFiles(keeper).size === 3); // it has let go of the leader's stdio
+      owner.send(`descriptors ${header(99, 8).toString('hex')}`);
+      // Nobody dies of SIGURG (23): that the leader is reported shows that the packet counts, whatever came with it.
+      owner.send(`descriptors ${stop(23, -1n).toString('hex')}`);
+      expect(await owner.survivors()).toMatchObject([{ pid: leader?.pid, detail: NOT_FORCED }]);
+      expect(openFiles(keeper).size).toBe(3);
+      owner.send('kill');
+      await owner.finished();
+    });
+
     const SIZE = 8 + 16 + 16 + SETTINGS_SIZE + LEAF_SIZE;
     const startPacket = (change: (bytes: Buffer) => void) => {
       const bytes = Buffer.alloc(SIZE);

@@ -255,11 +255,13 @@ describe('what could not be read is not empty', () => {
     expect(JSON.parse(await drive(['--stat', pid]))).toMatchObject({ result: 0, state: 'Z', exitCode: 7 << 8 });
   });
 
-  test('a main thread that has ended: state Z, more than one thread, arguments unknown', async () => {
+  test('a main thread that has ended: state Z, more than one thread, and what another thread shows', async () => {
     const { pid } = await start(['headless']);
     const row = rowOf(await scan(ALL), pid);
-    expect(row).toMatchObject({ state: 'Z'.charCodeAt(0), threads: 2, args: '' });
-    expect(row.unread & FIELD_ARGS).toBe(FIELD_ARGS);
+    expect(row).toMatchObject({ state: 'Z'.charCodeAt(0), threads: 2, unread: 0 });
+    expect(row.args).toMatch(/scan_fixture\0headless\0$/);
+    expect(row.env).toContain('PATH=');
+    expect(row.exe).toMatch(/scan_fixture$/);
   });
 
   test('a live process without arguments, as in the middle of an exec', async (context) => {

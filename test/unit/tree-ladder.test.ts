@@ -115,6 +115,29 @@ describe('freezing before asking', () => {
     ]);
   });
 
+  it('waits for somebody in the middle of a fork for as long as that takes, slowly after so many looks', () => {
+    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...looks,
+      [30, 'looked a/R', 'until 35'],
+      [35, 'time', 'look', 'until 2000'],
+      [36, 'looked a/R', 'until 41'],
+      [41, 'time', 'look', 'until 2000'],
+      [42, 'looked a/T b', 'TERM a b', 'CONT b a', 'until 5042'],
+    ]);
+  });
+
+  it('but no longer than a freeze may take', () => {
+    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...looks,
+      [1998, 'looked a/R', 'until 2000'],
+      [2000, 'time', 'TERM a', 'CONT a', 'until 7000'],
+    ]);
+  });
+
   it('who ended meanwhile is not asked', () => {
     play({}, BEGIN, [
       [1, 'looked a b', 'STOP a b', 'look'],
@@ -346,6 +369,15 @@ describe('survivors', () => {
       [5002, 'looked b', 'settle b:eperm'], // the look of the freeze was the first to find nobody else
     ]);
     expect(state.escalated).toBe(true);
+  });
+
+  it('of another user that ended before it could refuse is none either', () => {
+    play({}, BEGIN, [
+      [0, 'looked a b', 'STOP a b', 'look'],
+      [0, 'gone b'],
+      [0, 'refused b eperm'],
+      [0, 'looked a/T', 'TERM a', 'CONT a', 'until 5000'],
+    ]);
   });
 
   it('of another user that ends in the meantime is none', () => {

@@ -1,6 +1,7 @@
 /**
- * Compiles the C and C++ programs of this directory, together with the sources of native/sys they exercise, without Node. Under
- * AddressSanitizer and UndefinedBehaviorSanitizer where the C library has them (glibc; not musl): any finding ends the program with an error.
+ * Compiles the C and C++ programs of this directory, together with the sources of native/ they exercise, without Node. Under
+ * AddressSanitizer and UndefinedBehaviorSanitizer where the C library has them (glibc; not musl), or ThreadSanitizer: any finding ends the
+ * program with an error.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,16 +17,22 @@ const WARNINGS = ['-Wall', '-Wextra', '-Wconversion', '-Wsign-conversion', '-Wer
 /** As the addon is built, so that nothing slips in that it does not allow. */
 const DIALECT = { '.c': ['-std=gnu11'], '.cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti'] };
 const report = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
-const SANITIZERS = report.header.glibcVersionRuntime ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] : [];
+export const hasSanitizers = report.header.glibcVersionRuntime !== undefined;
+const SANITIZERS = {
+  memory: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  threads: ['-fsanitize=thread'],
+};
 
 export interface Program {
   /** A file of this directory. */
   source: string;
   /** Files of native/sys it is linked with. */
   sys?: string[];
+  /** The same, never sanitized: what runs in a child that shares its parent's memory would confuse the runtime of a sanitizer. */
+  plain?: string[];
   flags?: string[];
-  /** A fixture that is only looked at gains nothing from it. Default true. */
-  sanitize?: boolean;
+  /** A fixture that is only looked at gains nothing from it. Default 'memory'. */
+  sanitize?: 'memory' | 'threads' | false;
 }
 
 const directories: string[] = [];
@@ -34,15 +41,28 @@ afterAll(() => {
 });
 
 /** Compiles it into a directory that is removed when the test file is done; returns its path. */
-export async function compile({ source, sys = [], flags = [], sanitize = true }: Program): Promise<string> {
+export async function compile({ source, sys = [], plain = [], flags = [], sanitize = 'memory' }: Program): Promise<string> {
   const directory = mkdtempSync(path.join(tmpdir(), 'corral-cc-'));
   directories.push(directory);
-  const { name, ext } = path.parse(source);
+  const { name } = path.parse(source);
   const program = path.join(directory, name);
-  const compiler = ext === '.c' ? process.env.CC || 'cc' : process.env.CXX || 'c++';
+  const options = [...WARNINGS, '-g', '-O1', '-pthread', ...flags];
+  const checks = sanitize && hasSanitizers ? SANITIZERS[sanitize] : [];
+  const objects = plain.map((file) => path.join(directory, `${path.parse(file).name}.o`));
+  for (const [index, file] of plain.entries()) {
+    await promisify(execFile)(compilerOf(file), [
+      ...dialectOf(file),
+      ...options,
+      '-c',
+      path.join(SYS, file),
+      '-o',
+      objects[index] as string,
+    ]);
+  }
   const sources = [path.join(HERE, source), ...sys.map((file) => path.join(SYS, file))];
-  const dialect = DIALECT[ext as keyof typeof DIALECT];
-  const options = [...dialect, ...WARNINGS, ...(sanitize ? SANITIZERS : []), '-g', '-O1', '-pthread', ...flags];
-  await promisify(execFile)(compiler, [...options, ...sources, '-o', program]);
+  await promisify(execFile)(compilerOf(source), [...dialectOf(source), ...options, ...checks, ...sources, ...objects, '-o', program]);
   return program;
 }
+
+const dialectOf = (file: string) => DIALECT[path.extname(file) as keyof typeof DIALECT];
+const compilerOf = (file: string) => (path.extname(file) === '.c' ? process.env.CC || 'cc' : process.env.CXX || 'c++');
