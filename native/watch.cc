@@ -29,6 +29,8 @@ bool send_packet(Held &held, const void *packet, size_t size) {
   std::lock_guard<std::mutex> lock(held.control_mutex);
   // A full socket means that the keeper has hundreds of requests before it already: one more would say nothing new.
   if (held.control) (void)send(held.control.get(), packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  // A member may have stopped the keeper: SIGSTOP can not be refused.
+  if (held.child_pidfd) (void)sys::pidfd_signal(held.child_pidfd.get(), SIGCONT);
   return static_cast<bool>(held.control);
 }
 
@@ -101,9 +103,9 @@ void Watch::kill(std::shared_ptr<Held> held) {
   if (held->kind == Held::Kind::kTree && send_kill(*held)) return;
   push({Command::Type::kKill, std::move(held)});
 }
-void Watch::close(std::shared_ptr<Held> held) {
+void Watch::close(std::shared_ptr<Held> held, bool is_empty) {
   if (held->over.load(std::memory_order_acquire)) return;
-  push({Command::Type::kClose, std::move(held)});
+  push({Command::Type::kClose, std::move(held), is_empty ? 0 : -1});
 }
 
 void Watch::remove_leaf(std::string directory, std::string name) {
@@ -262,8 +264,9 @@ void Watch::serve(Command &command) {
     } else if (held.kind == Held::Kind::kTree) {
       drop_control(held); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
     } else if (held.child_pid == 0) {
-      // A ladder that still has somebody to end goes on without its listener.
-      if (held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
+      // A ladder that still has somebody to end goes on without its listener. A group of zombies looks like that, too,
+      // but for whoever has seen that nobody is alive.
+      if (command.signal != 0 && held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
         hold(command.held);
       } else {
         set_deadline(held, 0);
@@ -341,9 +344,9 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   hold(shared);
   held.child_pid = started.pid;
   if (held.kind == Held::Kind::kTree) {
-    held.child_pidfd = std::move(started.pidfd);
     {
       std::lock_guard<std::mutex> lock(held.control_mutex);
+      held.child_pidfd = std::move(started.pidfd);
       held.control = std::move(started.control);
     }
     held.leaf_directory = std::move(started.leaf.directory);
@@ -444,7 +447,10 @@ void Watch::on_child_exit(Held &held) {
   held.child_pid = 0;
 
   if (held.kind == Held::Kind::kTree) {
-    drop(held.child_pidfd);
+    {
+      std::lock_guard<std::mutex> lock(held.control_mutex);
+      drop(held.child_pidfd);
+    }
     drop_control(held);
     if (!held.finished) {
       if (!held.announced) {

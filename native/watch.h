@@ -40,8 +40,9 @@ struct Held {
   // recycled in between.
   std::mutex reap_mutex;
   bool reaped = false;
-  // kTree: opened and closed by the watch thread, used by any.
+  // kTree: the way to the keeper. Opened and closed by the watch thread, used by any.
   std::mutex control_mutex;
+  sys::Fd child_pidfd;
   sys::Fd control;
 
   // kTree: empty, the keeper is exiting and will be reaped in any case. Closing the id needs no word to the watch
@@ -57,7 +58,6 @@ struct Held {
   // Watch thread only.
   sys::SpawnRequest request;
   int32_t child_pid = 0;         // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
-  sys::Fd child_pidfd;           // kTree: the keeper's
   std::string leaf_directory;    // kTree at level cgroup: where the keeper's leaf is
   sys::LeafFailure leaf_failure; // or why there is none
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
@@ -87,7 +87,8 @@ public:
   void spawn(std::shared_ptr<Held> held);
   void stop(std::shared_ptr<Held> held, int signal, int64_t grace_ms);
   void kill(std::shared_ptr<Held> held);
-  void close(std::shared_ptr<Held> held);
+  // is_empty: kGroup, nobody of it is alive any more, as whoever closes it knows.
+  void close(std::shared_ptr<Held> held, bool is_empty = false);
   // Of a keeper that did not do it: it was killed, or left the tree alone, by policy.
   void remove_leaf(std::string directory, std::string name);
 

@@ -264,8 +264,9 @@ export interface NativeAddon {
 
   /** Signals the process (or its process group) behind a started or opened id through its pidfd. 0 or -errno. Signal 0 probes. */
   signal(id: number, signal: number, scope: number): number;
-  /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit). */
-  close(id: number): void;
+  /** Drops the id: no further event, descriptors closed. A spawned id that still runs is left to its policy (onOwnerExit); a
+   * ladder of containment `group` goes on, unless `isEmpty` says that nobody of it is alive any more. */
+  close(id: number, isEmpty: boolean): void;
 
   /** Removes the cgroup of a tree that its keeper did not remove, if nobody is in there. Only queues, and never fails. */
   removeLeaf(directory: string, name: string): void;
@@ -356,9 +357,9 @@ export function newId(receive: (event: NativeEvent) => void): number {
 }
 
 /** Gives an id back: no event reaches its receiver any more, the addon drops what it holds for it. */
-export function closeId(id: number): void {
+export function closeId(id: number, isEmpty = false): void {
   receivers.delete(id);
-  addon?.close(id);
+  addon?.close(id, isEmpty);
 }
 
 function dispatch(events: NativeEvent[]): void {

@@ -472,7 +472,7 @@ export class SpawnedChild implements Child {
     if (this.#leafName !== undefined && report.proof !== 'cgroup') native().removeLeaf(this.leaf?.directory ?? '', this.#leafName);
     if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(report);
-    this.#release();
+    this.#release(true);
     this.#ending?.settle(report);
     this.#ending = undefined;
   }
@@ -487,10 +487,10 @@ export class SpawnedChild implements Child {
     resolve(report);
   }
 
-  #release(): void {
+  #release(isEmpty = false): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    closeId(this.#id);
+    closeId(this.#id, isEmpty);
   }
 
   /** After the loss of the keeper nobody can tell any more how the leader ended. */

@@ -1,5 +1,6 @@
-/** Somebody kills the keeper: the tree is ended all the same, by session, descent and mark. */
+/** Somebody kills the keeper, or stops it: the tree is ended all the same, by session, descent and mark. */
 import { expect, it } from 'vitest';
+import type { SpawnedChild } from '../../src/process/child.js';
 import { run } from '../../src/process/run.js';
 import { spawn } from '../../src/process/spawn.js';
 import { keepTidy, readyPids } from '../fixtures/process-ready.js';
@@ -7,11 +8,12 @@ import { eventually } from '../helpers/eventually.js';
 import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
 
 /** The keeper of a child is its parent. */
-function killKeeper(pid: number): void {
+function keeperOf(pid: number): number {
   const keeper = readStat(pid)?.ppid ?? 0;
   expect(readStat(keeper)?.name).toBe('corral-keeper');
-  process.kill(keeper, 'SIGKILL');
+  return keeper;
 }
+const killKeeper = (pid: number) => process.kill(keeperOf(pid), 'SIGKILL');
 
 const sleepers = () => allProcesses().filter(({ name, state }) => name === 'sleep' && state !== 'Z');
 
@@ -26,6 +28,16 @@ it('whoever was in the tree is gone, members with sessions of their own too', as
   expect(sleepers()).toEqual([]);
   expect(await child.exited).toMatchObject({ exitCode: null, signal: null });
   expect((await child.stop()).survivors).toEqual([]);
+});
+
+it.each(['stop', 'killAll'] as const)('a keeper that was stopped is woken by %s()', async (call) => {
+  const child = keepTidy(await spawn('sh', ['-c', 'sleep 300 & echo READY; wait'])) as SpawnedChild;
+  await readyPids(child);
+  const keeper = keeperOf(child.pid);
+  process.kill(keeper, 'SIGSTOP');
+  await eventually(() => readStat(keeper)?.state === 'T', 5000, 'the keeper stands still');
+  expect(await child[call]()).toMatchObject({ survivors: [], proof: 'echild' });
+  expect(sleepers()).toEqual([]);
 });
 
 it('a daemon with a cleared environment is found by its limit', async () => {
