@@ -372,6 +372,8 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
 void Watch::fail(Held &held, int stage, int error) {
   held.announced = held.finished = true;
   for (sys::Fd &pipe : held.pipes) pipe.reset();
+  // A keeper that could not begin may not even have got hold of it.
+  if (!held.leaf_directory.empty()) sys::remove_leaf(held.leaf_directory, held.request.leaf);
   Event event(Event::Type::kFailed, held.id);
   event.stage = stage;
   event.error = error;

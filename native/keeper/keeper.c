@@ -752,11 +752,9 @@ int keeper_main(int argc, char **argv, char **envp) {
   (void)raw_syscall(SYS_fcntl, CORRAL_CONTROL_FD, F_SETFD, FD_CLOEXEC);
 
   int leaf = 0;
-  if (!packets_receive_start(&keeper.start, &leaf) || argc < 4) {
-    fail(CORRAL_STAGE_KEEPER, EPROTO);
-    return 1;
-  }
-  long error = raw_syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  long error = packets_receive_start(&keeper.start, &leaf);
+  if (error == 0 && argc < 4) error = -EPROTO;
+  if (error == 0) error = raw_syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (error == 0) error = raw_syscall(SYS_signalfd4, -1, &child, sizeof child, O_CLOEXEC | O_NONBLOCK);
   if (error < 0) {
     fail(CORRAL_STAGE_KEEPER, (int)-error);

@@ -74,7 +74,7 @@ static long receive(union owner_packet *packet, int flags, union passed_fd *anci
   return length;
 }
 
-bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf) {
+long packets_receive_start(struct corral_start *ret_start, int *ret_leaf) {
   union owner_packet packet;
   union passed_fd ancillary;
   control_fd = CORRAL_CONTROL_FD;
@@ -82,9 +82,10 @@ bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf) {
   const struct cmsghdr *passed = &ancillary.header;
   const bool has_fd = length >= 0 && passed->cmsg_len == CMSG_LEN(sizeof(int)) && passed->cmsg_type == SCM_RIGHTS;
   *ret_leaf = has_fd ? *(const int *)CMSG_DATA(passed) : 0;
-  if (!packet_is_valid(&packet, length) || packet.header.type != CORRAL_START) return false;
+  if (length < 0) return length;
+  if (!packet_is_valid(&packet, length) || packet.header.type != CORRAL_START) return -EPROTO;
   *ret_start = packet.start;
-  return true;
+  return 0;
 }
 
 bool packets_receive(union owner_packet *ret_packet) {

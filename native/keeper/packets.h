@@ -18,9 +18,9 @@ union owner_packet {
  * the packet as it was sent, which may be more than fits. */
 bool packet_is_valid(const union owner_packet *packet, long length);
 
-/* Waits for the first packet. False when it is not a START we understand, or the owner has gone. `ret_leaf` becomes the
- * descriptor that came along, or 0. */
-bool packets_receive_start(struct corral_start *ret_start, int *ret_leaf);
+/* Waits for the first packet. 0; -EPROTO when it is not a START we understand, or the owner has gone; or what receiving
+ * it failed with. `ret_leaf` becomes the descriptor that came along, or 0. */
+long packets_receive_start(struct corral_start *ret_start, int *ret_leaf);
 /* Takes the next packet, if there is one that is well-formed. Others are dropped. */
 bool packets_receive(union owner_packet *ret_packet);
 

@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
   corral_start start;
   int leaf = 0; // the descriptor that START may bring
-  const bool is_start = packets_receive_start(&start, &leaf);
+  const bool is_start = packets_receive_start(&start, &leaf) == 0;
   if (leaf > 0) (void)close(leaf);
   if (is_start) {
     CHECK(sent[0].size() == sizeof start && memcmp(sent[0].data(), &start, sizeof start) == 0);
