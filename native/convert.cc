@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -360,7 +361,16 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
     request.stdio[i] = request.lent[i].get();
   }
   napi_value given = object.get("settings", napi_object);
-  return given == nullptr || settings(env, Reader(env, given), &request.settings);
+  if (given != nullptr && !settings(env, Reader(env, given), &request.settings)) return false;
+  const double mark = object.number("mark", 0);
+  if (mark <= 0) return true;
+  corral_settings &to = request.settings;
+  if (to.limit_count == CORRAL_MAX_LIMITS) return refuse(env, "corral: too many resource limits");
+  auto &limit = to.limits[to.limit_count++];
+  limit.resource = RLIMIT_RTTIME;
+  limit.soft = static_cast<uint64_t>(mark);
+  limit.hard = RLIM_INFINITY;
+  return true;
 }
 
 bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanRequest *ret_request) {

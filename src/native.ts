@@ -81,6 +81,8 @@ export interface SpawnRequest {
   onLeaderExit: number;
   onOwnerExit: number;
   settings?: ChildSettings | undefined;
+  /** The soft limit RLIMIT_RTTIME that marks the tree (tree/mark.ts); absent = none. */
+  mark?: number;
 }
 
 export interface Member {

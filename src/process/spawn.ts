@@ -5,7 +5,7 @@ import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
 import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE, requirePidfd } from '../native.js';
 import { requireProc, self } from '../tree/identity.js';
-import { MARKED_LIMIT, markedBy, newMark } from '../tree/mark.js';
+import { markedBy, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
 import { scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
@@ -45,12 +45,17 @@ interface Start {
   readonly reject: (error: unknown) => void;
 }
 
+let hasProc = false;
+
 function begin(start: Start): void {
   const { request, termination } = start.plan;
   if (termination.abort?.aborted) throw aborted(termination.abort);
   requirePidfd();
-  // The session's members can only be found there; a keeper does without.
-  if (start.plan.containment === 'group') requireProc();
+  // The session's members can only be found there; a keeper does without. Once: asking costs as much as the rest of the call.
+  if (start.plan.containment === 'group' && !hasProc) {
+    requireProc();
+    hasProc = true;
+  }
   const addon = native();
   markTree(start.plan);
   // Whoever receives the events lives as long as the child; what was needed to start it does not.
@@ -80,9 +85,7 @@ function markTree(plan: SpawnPlan): void {
   if (onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
   const mark = newMark(treeNumber(treeId));
   if (mark === undefined) return;
-  plan.treeMark = mark;
-  const limits = [...(request.settings?.limits ?? []), MARKED_LIMIT, mark, Number.POSITIVE_INFINITY];
-  request.settings = { ...request.settings, limits };
+  plan.treeMark = request.mark = mark;
 }
 
 /** The first event of a spawn decides it. */

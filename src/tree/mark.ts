@@ -15,9 +15,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { native } from '../native.js';
 import type { ProcessTable } from './table.js';
 
-/** RLIMIT_RTTIME of Linux, all architectures corral runs on. */
-export const MARKED_LIMIT = 15;
-
 /** What a marked process tells of its owner; numbers as far as there is room for them. */
 export interface OwnerMark {
   readonly pid: number;
