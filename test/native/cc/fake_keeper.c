@@ -1,5 +1,5 @@
 /* In the place of a keeper: says to its owner what the words of its command tell, whatever the protocol may think of
- * it.
+ * it, once START has come.
  *
  *   [N:]HEX   a packet of these bytes ("-" = none), with N descriptors of /dev/null
  *   exit      ends at once; otherwise it ends when its owner has closed the socket
@@ -42,12 +42,13 @@ static void say(const char *hex, int fd_count) {
 }
 
 int main(int argc, char **argv) {
+  char ignored[4096];
+  (void)!recv(CORRAL_CONTROL_FD, ignored, sizeof ignored, 0); /* START */
   for (int i = 4; i < argc; i++) {
     const char *colon = strchr(argv[i], ':');
     if (strcmp(argv[i], "exit") == 0) return 0;
     say(colon == NULL ? argv[i] : colon + 1, colon == NULL ? 0 : atoi(argv[i]));
   }
-  char ignored[4096];
   while (recv(CORRAL_CONTROL_FD, ignored, sizeof ignored, 0) > 0) continue;
   return 0;
 }
