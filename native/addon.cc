@@ -123,7 +123,7 @@ void close(const Napi::CallbackInfo &info) {
   auto held = find(info);
   if (held == nullptr) return;
   environment(info).held.erase(held->id);
-  Watch::instance().close(std::move(held), info[1].As<Napi::Boolean>().Value());
+  Watch::instance().close(std::move(held), info[1].ToBoolean().Value());
 }
 
 void remove_leaf(const Napi::CallbackInfo &info) {

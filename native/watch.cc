@@ -301,6 +301,8 @@ void Watch::drop(sys::Fd &fd) {
 void Watch::drop_control(Held &held) {
   std::lock_guard<std::mutex> lock(held.control_mutex);
   drop(held.control);
+  // A member may have stopped the keeper, and it has to see the end of file.
+  if (held.child_pidfd) (void)sys::pidfd_signal(held.child_pidfd.get(), SIGCONT);
 }
 
 void Watch::hold(const std::shared_ptr<Held> &held) {
@@ -319,7 +321,6 @@ void Watch::release(Held *held) {
 
 void Watch::start(const std::shared_ptr<Held> &shared) {
   Held &held = *shared;
-  if (held.closed) return;
   sys::Started started;
   sys::SpawnFailure failure;
   bool ok = sys::start(held.request, &started, &failure);
@@ -329,9 +330,9 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
     if (error == 0 && started.control) error = add(started.control.get(), Source::kControl, &held);
     if (error == 0 && started.control) error = sys::order_start(held.request, &started);
     if (error < 0) {
-      drop(started.control);
-      drop(started.pidfd);
-      sys::abandon(&started);
+      for (sys::Fd *fd : {&started.control, &started.pidfd})
+        if (*fd) (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd->get(), nullptr);
+      sys::abandon(&started); // closes them
       failure = {held.kind == Held::Kind::kTree ? CORRAL_STAGE_KEEPER : CORRAL_STAGE_CLONE, -error};
       ok = false;
     }
@@ -523,6 +524,8 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed
     }
     held.pidfd.store(passed.take(), std::memory_order_release);
     event.keeper_pid = held.child_pid;
+    // The keeper may not have got hold of it.
+    if (event.error != 0 && !held.leaf_directory.empty()) sys::remove_leaf(held.leaf_directory, held.request.leaf);
     describe_leaf(held, event.leaf, event.error, &event);
     for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
     break;
@@ -531,7 +534,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed
     fail(held, event.stage, event.error);
     return true;
   case Event::Type::kExited:
-    event.at_ticks = sys::boottime_ticks();
+    event.at_ticks = number_held_at(held); // the keeper may have reaped it long ago: then not known
     event.elapsed_us = sys::monotonic_us() - held.since_us;
     break;
   case Event::Type::kEmpty:

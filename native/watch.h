@@ -4,7 +4,7 @@
 // that lives as long as the process), waits for pidfds and keeper sockets with epoll, reaps exactly what it started,
 // keeps the deadlines of containment `group`, and posts what happened to the environment that asked.
 //
-// Shared between threads: Watch::queue_ (under its mutex) and, of each Held, what is marked so.
+// Shared between threads: what is guarded by Watch::mutex_ and, of each Held, what is marked so.
 #pragma once
 
 #include <atomic>

@@ -189,7 +189,7 @@ try {
   for (const tool of tools) columns.push({ title: tool.title, results: await ofTool(tool) });
 
   const parts = [
-    `Linux ${release()}, Node ${process.versions.node}; ${tools.map(({ id, version }) => `${id} ${version}`).join(', ')}. Survivors; in parentheses milliseconds from the event, or from the deadline, to the death of the last one. Grace period: ${GRACE_MS} ms. "n → m": n were left before the sweep, m after it.`,
+    `Linux ${release().replace(/-.*/, '')}, Node ${process.versions.node}; ${tools.map(({ id, version }) => `${id} ${version}`).join(', ')}. Survivors; in parentheses milliseconds from the event, or from the deadline, to the death of the last one. Grace period: ${GRACE_MS} ms. "n → m": n were left before the sweep, m after it.`,
   ];
   for (const line of missing) parts.push(`Not compared: ${line}`);
   const asUser = options.publish && process.getuid() === 0 ? await asOrdinaryUser() : undefined;

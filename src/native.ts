@@ -17,7 +17,6 @@ export const CONTAIN_TREE = 1;
 /** CONTAIN_TREE, in a cgroup of its own if one can be made; `started` says so. */
 export const CONTAIN_CGROUP = 2;
 /** Values of `SpawnRequest.terminal`. */
-export const TERMINAL_NONE = 0;
 export const TERMINAL_BACKGROUND = 1;
 export const TERMINAL_FOREGROUND = 2;
 export const POLICY_STOP = 0;
@@ -114,7 +113,6 @@ export interface LeafReport {
 }
 
 /** Bits of LeafReport.flags. */
-export const LEAF_ENTERED = 1;
 /** The leader was born in it (CLONE_INTO_CGROUP, Linux 5.7); otherwise it moved before exec. */
 export const LEAF_CLONED = 2;
 /** It has cgroup.kill (Linux 5.14) and cgroup.freeze (5.2). */

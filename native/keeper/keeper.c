@@ -56,6 +56,8 @@
 #define BACKLOG_US 100000
 /* So many members are named in the report of one ladder. */
 #define MOST_DESCRIBED 32
+/* While only strangers are left in the leaf, its state is read again so often, should no news of it come. */
+#define LEAF_LOOK_US 1000000
 /* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
 #define NOT_FORCED_MS 2000
 
@@ -125,19 +127,22 @@ static int open_leaf(int leaf) {
   return 0;
 }
 
-/* Removes it if nobody is in it, and does without it from here on. */
-static void drop_leaf(void) {
-  if (keeper.leaf == 0) return;
-  (void)leaf_remove(keeper.leaf, keeper.start.leaf);
+/* Removes it if nobody is in it, and does without it from here on. False: there was none, or somebody is in it. */
+static bool drop_leaf(void) {
+  if (keeper.leaf == 0) return false;
+  const long error = leaf_remove(keeper.leaf, keeper.start.leaf);
   (void)raw_syscall(SYS_close, keeper.leaf);
   if (keeper.leaf_events != 0) (void)raw_syscall(SYS_close, keeper.leaf_events);
   keeper.leaf = keeper.leaf_events = 0;
   members_use_leaf(-1, NULL);
+  return error == 0 || error == -ENOENT;
 }
 
-/* A leaf that can not be read any more has been removed, which takes an empty one. */
+/* ENODEV: it has been removed, which takes an empty one. Any other error says nothing. */
 static bool is_leaf_empty(void) {
-  return keeper.leaf == 0 || leaf_is_populated(keeper.leaf_events) <= 0;
+  if (keeper.leaf == 0) return true;
+  const long populated = leaf_is_populated(keeper.leaf_events);
+  return populated == 0 || populated == -ENODEV;
 }
 
 static uint32_t describe_leaf(bool is_cloned) {
@@ -277,10 +282,8 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
   /* Members whose own parent reaped them: signalled, never seen to end. */
   if ((flags & CORRAL_END_LEFT) == 0) members_each_left(report_left);
   packets_flush_members();
-  if (keeper.leaf != 0 && (flags & CORRAL_END_LEFT) == 0) {
-    flags |= CORRAL_END_CGROUP;
-    drop_leaf();
-  }
+  /* That it could be removed is the proof. */
+  if ((flags & CORRAL_END_LEFT) == 0 && drop_leaf()) flags |= CORRAL_END_CGROUP;
   struct corral_empty empty = {.flags = keeper.flags | flags};
   if (keeper.phase != RUNNING) empty.duration_us = (uint64_t)(monotonic_us() - keeper.ladder_at);
   packets_send(CORRAL_EMPTY, &empty, sizeof empty, -1);
@@ -647,7 +650,8 @@ __attribute__((noreturn)) static void keep(void) {
     if (keeper.phase == RUNNING && keeper.leader_ended &&
         (reaped != MORE_TO_REAP || now - keeper.leader_ended_at > BACKLOG_US))
       on_leader_end();
-    const int64_t next = advance(now);
+    int64_t next = advance(now);
+    if (keeper.awaits_leaf && next > now + LEAF_LOOK_US) next = now + LEAF_LOOK_US;
     wait_until(reaped == MORE_TO_REAP ? 0 : next);
   }
 }
@@ -720,19 +724,19 @@ static bool start_leader(char **argv, char **envp, int leaf_error) {
   };
   const long pid = corral_start_child(&plan, stack, sizeof stack, &keeper.leader_pidfd);
   if (pid < 0) {
-    drop_leaf();
+    (void)drop_leaf();
     fail(CORRAL_STAGE_CLONE, (int)-pid);
     return false;
   }
   if (plan.failed_stage != CORRAL_STAGE_NONE) {
     (void)raw_syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | __WALL, NULL);
-    drop_leaf();
+    (void)drop_leaf();
     fail(plan.failed_stage, plan.failed_errno);
     return false;
   }
   keeper.leader = (int32_t)pid;
   if (leaf_error == 0) leaf_error = -plan.cgroup_error;
-  if (leaf_error != 0) drop_leaf();
+  if (leaf_error != 0) (void)drop_leaf();
 
   struct process_stat stat;
   struct corral_started started = {.pid = keeper.leader,

@@ -66,7 +66,7 @@ static long receive(union owner_packet *packet, int flags, union passed_fd *anci
   if (ancillary != NULL) {
     ancillary->header.cmsg_len = 0;
     message.msg_control = ancillary;
-    message.msg_controllen = sizeof ancillary->bytes;
+    message.msg_controllen = CMSG_LEN(sizeof(int)); /* room for one, and not for a second one in the padding */
   }
   long length;
   do length = raw_syscall(SYS_recvmsg, control_fd, &message, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);

@@ -80,7 +80,8 @@ enum corral_leaf {
 struct corral_started {
   struct corral_header header;
   int32_t pid;
-  int32_t leaf_error; /* positive errno: there is a leaf, and the leader could not get in; it has been removed */
+  int32_t leaf_error; /* positive errno: there is a leaf, and the leader could not get in; it is removed, by the owner
+                         if the keeper could not */
   uint64_t start_ticks;
   uint32_t leaf; /* enum corral_leaf; 0 = none */
   uint32_t reserved;

@@ -152,7 +152,11 @@ int remove_stale_leaves(int directory) {
     if (!events || leaf_is_populated(events.get()) != 0) continue;
     removed += leaf_remove(leaf.get(), entry->d_name) == 0;
   }
-  if (list != nullptr) (void)closedir(list);
+  if (list != nullptr) {
+    (void)closedir(list);
+  } else if (own >= 0) {
+    (void)close(own);
+  }
   return removed;
 }
 

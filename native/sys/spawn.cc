@@ -15,8 +15,6 @@
 #include "kernel.h"
 #include "reap.h"
 
-extern char **environ;
-
 namespace corral::sys {
 
 namespace {
@@ -228,7 +226,8 @@ int order_start(const SpawnRequest &request, Started *started) {
 
 void abandon(Started *started) {
   // Each leads a group of its own, and is not reaped: the number is certainly that of its group.
-  (void)kill(-started->pid, SIGKILL);
+  // Unless somebody else in this program has: the pidfd knows.
+  if (!started->pidfd || pidfd_signal(started->pidfd.get(), 0) != -ESRCH) (void)kill(-started->pid, SIGKILL);
   ExitReport ignored;
   (void)reap(started->pid, Reap::kWait, &ignored);
   started->leaf.discard();

@@ -27,10 +27,6 @@ export function stdoutTerminal(): Terminal {
   return terminal(process.stdout, process.env);
 }
 
-export function stderrTerminal(): Terminal {
-  return terminal(process.stderr, process.env);
-}
-
 /** The sentence a person needs from an error: ours name everything already, others keep their code. */
 export function explain(error: unknown): string {
   if (error instanceof ProcessError) {

@@ -93,7 +93,12 @@ function kernelFindings(kernel: KernelReport): Finding[] {
     present ? { subject, state: 'ok', found: 'yes' } : { subject, state: 'limited', found: `no (Linux ${since})`, hint };
   return [
     needed('pidfd', kernel.pidfd, '5.3', 'processes can not be held safely against reuse of their number'),
-    useful('group signal by pidfd', kernel.pidfdGroupSignal, '6.9', 'a group is signalled through a verified live member instead'),
+    useful(
+      'group signal by pidfd',
+      kernel.pidfdGroupSignal,
+      '6.9',
+      'a group is signalled by its number, as long as its unreaped leader keeps that from being used again',
+    ),
     useful('exit status by pidfd', kernel.pidfdExitInfo, '6.15', 'attach() reports that a process ended, but not how'),
     needed('subreaper', kernel.subreaper, '3.4', 'containment "tree" is not possible'),
     keeperFinding(kernel),

@@ -16,7 +16,7 @@ import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { native, TERMINAL_BACKGROUND, TERMINAL_FOREGROUND } from '../native.js';
 import type { SpawnPlan, TerminalListener } from '../process/options.js';
-import { groupOf, type Self, self } from '../tree/identity.js';
+import { groupOf, parentOf, type Self, self } from '../tree/identity.js';
 import { scan } from '../tree/scan.js';
 import type { ProcessTable } from '../tree/table.js';
 import type { Child, ExitStatus } from '../types.js';
@@ -54,8 +54,8 @@ export class Job implements TerminalListener {
   }
 
   private constructor(sharesTerminal: boolean, onHangUp: () => void) {
-    this.#group = self().pgid;
     this.#sharesTerminal = sharesTerminal;
+    this.#group = ourGroup() ?? 0;
     this.#onHangUp = onHangUp;
     this.#isHanded = sharesTerminal && this.#isInForeground();
     if (this.#isHanded) this.#shellModes = native().terminalModes(STDIN);
@@ -80,9 +80,11 @@ export class Job implements TerminalListener {
     const group = native().terminalGroup(STDIN);
     if (group <= 1 || group === this.#group) return;
     try {
-      process.kill(-group, 'SIGCONT');
+      // A shell may have given the terminal to somebody else meanwhile. Ours is a child of a child of ours, the keeper.
+      const keeper = parentOf(group) ?? 0;
+      if (keeper > 1 && parentOf(keeper) === process.pid) process.kill(-group, 'SIGCONT');
     } catch {
-      // It has just ended.
+      // It has just ended, or /proc can not be read.
     }
   }
 
@@ -110,7 +112,7 @@ export class Job implements TerminalListener {
   }
 
   async #followStop(signal: number): Promise<void> {
-    const isOrphaned = isOrphanedGroup(this.#group, await scan({ fields: LINKS, sid: self().sid }));
+    const isOrphaned = isOrphanedGroup(this.#group, await ourSession());
     if (this.#hasEnded) return;
     if (isOrphaned) {
       this.#answerForShell(signal);
@@ -145,7 +147,7 @@ export class Job implements TerminalListener {
     } else if (this.#sharesTerminal) {
       this.#signal('SIGTSTP'); // and when it has stopped, so do we
     } else {
-      const table = await scan({ fields: LINKS, sid: self().sid }).catch(() => undefined);
+      const table = await ourSession().catch(() => undefined);
       if (table === undefined || isOrphanedGroup(this.#group, table)) return;
       this.#signal('SIGSTOP'); // it leads a session: there the kernel discards SIGTSTP
       native().suspend(SIGTSTP, false);
@@ -213,7 +215,7 @@ export class Job implements TerminalListener {
     const byUs = this.#isInterrupted && interruptedBy === undefined;
     const isKey = (byUs || interruptedBy === 'SIGINT') && status === 128 + SIGINT;
     // Without a shell in the session nobody draws conclusions from it, and 130 is what is documented.
-    const tellsShell = isKey && self().sid !== process.pid && [0, 1, 2].some((fd) => native().terminalGroup(fd) > 0);
+    const tellsShell = isKey && !leadsSession() && [0, 1, 2].some((fd) => native().terminalGroup(fd) > 0);
     return native().leave(status, tellsShell ? SIGINT : 0, byUs);
   }
 }
@@ -232,6 +234,27 @@ async function isForUs(): Promise<boolean> {
 /** Whether everybody in our group is an ancestor of ours. Pure. */
 export function isAwaited(table: ProcessTable, { pid, pgid, ancestors }: Pick<Self, 'pid' | 'pgid' | 'ancestors'>): boolean {
   return table.group(pgid).every((row) => row.pid === pid || ancestors.has(row.pid) || !table.isLive(row.pid));
+}
+
+async function ourSession(): Promise<ProcessTable> {
+  return scan({ fields: LINKS, sid: self().sid });
+}
+
+/** Undefined where /proc does not show ourselves. */
+function ourGroup(): number | undefined {
+  try {
+    return self().pgid;
+  } catch {
+    return undefined;
+  }
+}
+
+function leadsSession(): boolean {
+  try {
+    return self().sid === process.pid;
+  } catch {
+    return true; // not known: the documented status, then
+  }
 }
 
 function isPipe(fd: number): boolean {

@@ -179,7 +179,13 @@ class Interrupt {
   }
 
   forwardTo(child: SpawnedChild, { killAfter, onLeaderExit }: RunOptions): void {
-    this.#pass = (signal) => child.kill(signal);
+    this.#pass = (signal) => {
+      try {
+        child.kill(signal);
+      } catch {
+        // Another user's by now (sudo): not for us to signal.
+      }
+    };
     this.#stop = (signal, again) => {
       const isKey = signal === 'SIGINT' || signal === 'SIGQUIT';
       if (again && !isKey) return;

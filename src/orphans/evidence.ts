@@ -122,6 +122,7 @@ export function isAbandoned(process: ProcessRow, table: ProcessTable): boolean |
   // Where not even init is shown (hidepid), an owner that is not shown may be another user's.
   if (table.get(1) === undefined) return undefined;
   const holder = table.get(owner.pid);
+  if (holder !== undefined && holder.state === undefined) return undefined; // there, but not shown to us (hidepid=1)
   return holder === undefined || isZombie(holder) || !isOwnersStart(owner, holder.startTicks);
 }
 

@@ -145,7 +145,8 @@ export class Protection {
    * or below a service, nothing is abandoned.
    */
   private abandonedVeto(process: ProcessInfo, line: readonly ProcessInfo[]): Veto | undefined {
-    if (process.tty !== 0) return { by: 'terminal', evidence: 'it has a terminal: somebody may sit before it' };
+    if ([process, ...line.filter(({ pid }) => pid !== 1), ...this.table.descendants(process.pid)].some(({ tty }) => tty !== 0))
+      return { by: 'terminal', evidence: 'it, or a process above or below it, has a terminal: somebody may sit before it' };
     for (const member of line) {
       const veto = member.pid === 1 ? undefined : this.serviceVeto(member);
       if (veto !== undefined) return veto;

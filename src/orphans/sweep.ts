@@ -7,7 +7,7 @@
  * process through its pidfd and after its verdict was reached once more on a fresh look; never a group. What a tree of corral has left
  * is ended as a tree, when the limit of a run has room for all of it.
  */
-import { mkdirSync, readlinkSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { invalidArgument, type ProcessError } from '../errors.js';
@@ -16,12 +16,12 @@ import { appendRun, localTimestamp } from '../history/log.js';
 import { stateDirectory } from '../history/paths.js';
 import { requirePidfd } from '../native.js';
 import { identityOf } from '../tree/identity.js';
-import { readMark } from '../tree/mark.js';
+import { namespaceOf, readMark } from '../tree/mark.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
 import type { ProcessRow } from '../tree/row.js';
 import { twice } from '../tree/select.js';
 import { type ListedResult, terminate, terminateListed } from '../tree/terminate.js';
-import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
+import type { OrphanPolicy, ProcessInfo, ProcessTable, SweepReport, Verdict } from '../types.js';
 import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
 import { describeProcess, isZombie } from './evidence.js';
@@ -150,10 +150,14 @@ class Run {
     if (now.length > 0) {
       const trees = this.deferred === 0 ? now.filter(isTreeMember) : [];
       const listed = trees.length === 0 ? now : now.filter((verdict) => !isTreeMember(verdict));
-      await Promise.all([
+      const outcomes = await Promise.allSettled([
         ...(listed.length === 0 ? [] : [this.end(scene, listed)]),
         ...(trees.length === 0 ? [] : [this.endTrees(trees, lookAgain, this.config.maxKills - listed.length)]),
       ]);
+      const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
+      if (failed.length === outcomes.length) throw failed[0]?.reason;
+      // The other half has been done, and is to be recorded.
+      for (const { reason } of failed) this.warnings.push(reason instanceof Error ? reason.message : String(reason));
     }
     await this.awaitReaping();
   }
@@ -206,7 +210,7 @@ class Run {
   /**
    * What is left of whole trees: stopped first, so that nobody gets away by forking, until nobody new appears. A newcomer is judged by what a
    * quick look shows, or those who only live for milliseconds would always be gone before their turn; whom the long look has spared stays
-   * spared. At most `limit` processes at any time.
+   * spared, with whoever descends from it. At most `limit` processes in all.
    */
   private async endTrees(condemned: readonly Verdict[], lookAgain: LookAgain, limit: number): Promise<void> {
     const marks = new Set(condemned.map(markOf));
@@ -214,13 +218,19 @@ class Run {
     const spared = new Set(this.verdicts.filter(({ action }) => action !== 'terminate').map(({ process }) => keyOf(process)));
     const select = async () => {
       const scene = await lookAgain(true);
-      const found = classify(scene.table, this.policy, scene.facts).filter(
-        (verdict) => isCondemnedIn(verdict, marks) && !spared.has(keyOf(verdict.process)),
-      );
-      const isKnown = ({ process }: Verdict) => known.has(keyOf(process));
-      const chosen = [...found.filter(isKnown), ...found.filter((verdict) => !isKnown(verdict))].slice(0, limit);
-      for (const verdict of chosen) if (!isKnown(verdict)) known.set(keyOf(verdict.process), verdict);
-      return chosen.map(({ process }) => process);
+      // The condemned are known by who they are: a quick look shows too little of them to be judged by once more.
+      const rows = [...known.values()].flatMap(({ process }) => {
+        const row = scene.table.get(process.pid);
+        return row?.startTicks === process.startTicks && !isZombie(row) ? [row] : [];
+      });
+      for (const verdict of classify(scene.table, this.policy, scene.facts)) {
+        const { process } = verdict;
+        if (known.size >= limit) break;
+        if (known.has(keyOf(process)) || !isCondemnedIn(verdict, marks) || isBelow(process, scene.table, spared)) continue;
+        known.set(keyOf(process), verdict);
+        rows.push(process);
+      }
+      return rows;
     };
     const { graceMs, killWaitMs } = this.delays();
     const report = await terminate(twice(select), { forceKillAfterDelay: graceMs, killWaitMs }).catch((error: ProcessError) => {
@@ -334,6 +344,16 @@ const isTreeMember = ({ rule }: Verdict) => rule === ABANDONED.id;
 const isCondemnedIn = (verdict: Verdict, marks: ReadonlySet<number | undefined>) =>
   verdict.action === 'terminate' && isTreeMember(verdict) && marks.has(markOf(verdict));
 
+/** Whether a process, or one above it, is among these. */
+function isBelow(process: ProcessInfo, table: ProcessTable, keys: ReadonlySet<string>): boolean {
+  const seen = new Set<number>();
+  for (let row: ProcessInfo | undefined = process; row !== undefined && row.pid > 1 && !seen.has(row.pid); row = table.get(row.ppid ?? 0)) {
+    if (keys.has(keyOf(row))) return true;
+    seen.add(row.pid);
+  }
+  return false;
+}
+
 function withMark(process: ProcessInfo): ProcessInfo {
   const treeMark = readMark(process);
   return treeMark === undefined ? process : ({ ...process, treeMark } as ProcessRow);
@@ -349,15 +369,6 @@ function sparedIfElsewhere(verdict: Verdict): Verdict {
   if (where !== undefined && where === namespaceOf('self')) return verdict;
   const evidence = where === undefined ? 'its pid namespace could not be seen' : 'it runs in another pid namespace: a container';
   return { ...verdict, action: 'spare', protectedBy: 'pid-namespace', evidence: [...verdict.evidence, evidence] };
-}
-
-/** pid_namespaces(7); undefined: gone, or not ours to see. */
-function namespaceOf(pid: number | 'self'): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
-  } catch {
-    return undefined;
-  }
 }
 
 /** True also when it could not be looked. */

@@ -142,7 +142,6 @@ export class SpawnedChild implements Child {
     this.labels = plan.labels;
     this.#keeperPid = event.keeperPid;
     this.#isKept = plan.containment !== 'group';
-    if (this.#isKept) protectKeeper(event.keeperPid);
     this.#name = basename(plan.request.file).slice(0, 15);
     this.#onLeaderExit = plan.onLeaderExit;
     this.#termination = plan.termination;
@@ -164,6 +163,7 @@ export class SpawnedChild implements Child {
     this.stdin = this.#pipes?.stdin ?? null;
     this.stdout = this.#pipes?.stdout ?? null;
     this.stderr = this.#pipes?.stderr ?? null;
+    if (this.#isKept) protectKeeper(event.keeperPid); // nothing can fail from here on
 
     const { abort } = plan.termination;
     if (abort !== undefined) this.#obey(abort);

@@ -328,7 +328,6 @@ function describeSurvivors({ survivors }: TerminationReport): string {
   return `not ended: ${survivors.map(({ pid, name, reason }) => `${pid} ${name} (${reason})`).join(', ')}`;
 }
 
-/** proc_pid_stat(5) of that very process, at once; undefined when it is gone. */
 function checkLogger(logger: Logger | undefined): Logger | undefined {
   if (logger === undefined) return undefined;
   const isLogger = (['debug', 'info', 'warn', 'error'] as const).every((level) => typeof logger?.[level] === 'function');
@@ -336,6 +335,7 @@ function checkLogger(logger: Logger | undefined): Logger | undefined {
   return logger;
 }
 
+/** proc_pid_stat(5) of that very process, at once; undefined when it is gone. */
 function usageNow({ pid, startTicks }: ProcessIdentity): { cpuMs: number; rssBytes: number } | undefined {
   let stat: string;
   try {

@@ -81,8 +81,8 @@ function begin(start: Start): void {
 
 /** What may be left by policy gets no mark: it must never pass for abandoned. */
 function markTree(plan: SpawnPlan): void {
-  const { request, onLeaderExit, treeId } = plan;
-  if (onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
+  const { request, containment, onLeaderExit, treeId } = plan;
+  if (containment === 'group' || onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
   const mark = newMark(treeNumber(treeId));
   if (mark === undefined) return;
   plan.treeMark = request.mark = mark;

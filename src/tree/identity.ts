@@ -94,6 +94,11 @@ function noProc(): ProcessError {
   return new ProcessError('ERR_SCAN', NO_PROC, { errno: -EXDEV, syscall: 'readlink' });
 }
 
+/** The parent of a process, now; undefined when there is none or it is hidden. */
+export function parentOf(pid: number): number | undefined {
+  return readStat(pid)?.ppid;
+}
+
 /** The process group of a process, now; undefined when there is none or it is hidden. */
 export function groupOf(pid: number): number | undefined {
   return readStat(pid)?.pgid;

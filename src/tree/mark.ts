@@ -8,8 +8,8 @@
  *
  *     2^61 + 2^9 × ( owner's pid: 22 bits | its pid namespace: 14 | its start time in ticks: 8 | number of the tree: 8 )
  *
- * which a double holds exactly. What is cut off errs to the safe side: a stranger under the owner's number may pass for the owner, and the
- * tree then is spared; never the reverse.
+ * which a double holds exactly. Of the start time what is cut off errs to the safe side: a stranger under the owner's number may pass for
+ * the owner, and the tree then is spared. Of the namespace it does not: whoever looks for the owner must know by other means that it would be seen.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { native } from '../native.js';

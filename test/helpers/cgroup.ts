@@ -50,6 +50,7 @@ export function tempCgroup(parent = run): string {
 
 /** Runs the rest of the test, and what it starts, in that cgroup. */
 export function enter(directory: string): void {
+  if (run === '') throw new Error('this run has no cgroup of its own to come back to');
   writeFileSync(path.join(directory, 'cgroup.procs'), '0');
   onTestFinished(() => writeFileSync(path.join(run, 'cgroup.procs'), '0'));
 }
