@@ -320,8 +320,9 @@ int main(int argc, char **argv) {
     }
 
     /* Whoever acts by itself has the last word; one that is stopped has none. */
+    const int is_swept = has_run_after || saved == NULL || !is_owner_gone;
     const int is_over = (is_owner_gone || is_done || (is_mute && is_ready)) && after <= 0 &&
-                        (strcmp(what, "kill-both") != 0 || has_run_after);
+                        (strcmp(what, "kill-both") != 0 || has_run_after) && (strcmp(mode, "left") != 0 || is_swept);
     if (is_over && over_since == 0) over_since = now;
     if (is_over && strcmp(mode, "settled") == 0) {
       if ((is_empty && nobody_else("empty")) || now - over_since >= settle_ns) answer(1);
