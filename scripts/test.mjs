@@ -12,7 +12,7 @@ import { checks } from './check.mjs';
 import { namespaceCommand, runContained } from './contained.mjs';
 import { fuzzAll } from './fuzz.mjs';
 import { projectRoot, run, script } from './lib/command.mjs';
-import { sanitizedEnvironment } from './lib/node-gyp.mjs';
+import { sanitizedEnvironment, threadSanitizedEnvironment } from './lib/node-gyp.mjs';
 import { soak } from './soak.mjs';
 
 const results = mkdtempSync(path.join(tmpdir(), 'corral-results-'));
@@ -163,10 +163,21 @@ const isBuilt = await leg(
 await leg('unit', suite(['unit'], here));
 await leg('fuzz', () => fuzzAll({ seconds: 20 }));
 
+/** What loads the addon in Node; the rest of native/ has no threads, or a driver that is sanitized in every leg (watch-thread). */
+const THREADED = ['addon-open', 'addon-spawn', 'addon-terminal', 'addon-watchdog', 'addon-lifecycle'];
+
+async function withThreadSanitizer() {
+  const report = path.join(results, `${++reports}.json`);
+  const variables = Object.entries(threadSanitizedEnvironment()).map(([name, value]) => `${name}=${value}`);
+  const files = THREADED.map((name) => `test/native/${name}.test.ts`);
+  return tally(report, await runContained(['setarch', '-R', 'env', ...variables, ...vitest(report, ['native'], files)], {}));
+}
+
 const killing = [
   ...(isRoot ? [['native and integration, as root', suite(['native', 'integration'], contained({}))]] : []),
   ['native and integration, as an ordinary user', suite(['native', 'integration'], contained({ unprivileged: true }))],
   ['native and integration, with sanitizers', suite(['native', 'integration'], contained({}), withSanitizers)],
+  ['native, with ThreadSanitizer', withThreadSanitizer],
   ['soak', soaked(60, {})],
   ['soak, with ThreadSanitizer', soaked(30, { threads: true })],
   ['package', suite(['package'], contained({}))],

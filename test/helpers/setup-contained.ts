@@ -10,6 +10,8 @@ import { eventually } from './eventually.js';
 import { allProcesses, commandLine, describeProcess, isAlive, openFiles, type ProcStat, processOfPidfd, threads } from './proc.js';
 
 contained();
+// The runtime of a sanitizer is loaded; what is started from here on needs none, and might not bear it (scripts/lib/node-gyp.mjs).
+if (process.env.CORRAL_TEST_PRELOAD !== undefined) delete process.env.LD_PRELOAD;
 
 /** How long processes may take to go after a test; a real leak outlives any deadline. */
 const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 2000);
