@@ -316,6 +316,7 @@ export class SpawnedChild implements Child {
       case 'empty':
         if (event.flags & END_TIMED_OUT) this.timedOut = true;
         this.#keeperIsGone();
+        // Who was left is found with the help of the leader's pidfd, which is kept until then.
         if (event.flags & END_LEFT) this.#leaveOrEnd();
         else this.#finish(this.#keeperReport([], event.flags, event.durationUs / 1000));
         break;
@@ -328,9 +329,7 @@ export class SpawnedChild implements Child {
       case 'lost':
         this.keeperLost = true;
         this.#setLeaderGone(event.atTicks);
-        // The leader's pidfd is kept until all are gone: it tells its group from another of the same number.
-        this.#isKept = false;
-        releaseKeeper(this.#keeperPid);
+        this.#keeperIsGone();
         if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
         else this.#endByScan(this.#ending?.termination ?? this.#termination);
         break;
@@ -380,10 +379,10 @@ export class SpawnedChild implements Child {
     this.#resolveExited(status);
   }
 
+  /** The leader's pidfd stays until the last word: it tells the leader's group from another of the same number. */
   #keeperIsGone(): void {
     this.#isKept = false;
     releaseKeeper(this.#keeperPid);
-    this.#release();
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------------------
