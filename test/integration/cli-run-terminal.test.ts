@@ -224,8 +224,7 @@ describe('Ctrl-Z', () => {
     expect(foreground(terminal)).toBe(terminal.pid);
     await writeFile(fifo, 'go\n');
     await eventually(() => [pid, corral].every((one) => readStat(one)?.state === 'T'), DEADLINE_MS);
-    terminal.enter('');
-    await terminal.shows('Stopped');
+    await terminal.showsAtPrompt('Stopped');
     terminal.enter('fg');
     await eventually(() => foreground(terminal) === pid, DEADLINE_MS);
     terminal.enter('typed');
