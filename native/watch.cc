@@ -256,6 +256,7 @@ void Watch::serve(Command &command) {
   case Command::Type::kRemoveLeaf: // done above
     break;
   case Command::Type::kClose:
+    retired_.push_back(command.held); // an event of it may be behind this one in the batch
     held.closed = true;
     for (sys::Fd &pipe : held.pipes) pipe.reset();
     if (held.kind == Held::Kind::kForeign) {
