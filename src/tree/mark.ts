@@ -114,6 +114,8 @@ export function readMark({ pid, startTicks }: { pid: number; startTicks: bigint 
  * is not shown to those who may not trace it.
  */
 export function readMarked(process: { pid: number; startTicks: bigint }): { mark: number; uid: number; namespace?: number } | undefined {
+  // Nearly everybody has none, and needs no second look.
+  if (ownerOf(Number(limitsOf(process.pid)?.soft)) === undefined) return undefined;
   try {
     const { uid } = statSync(`/proc/${process.pid}`);
     const namespace = namespaceOf(process.pid);
