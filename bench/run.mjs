@@ -45,7 +45,7 @@ function machine(versions) {
     cpu: cpus()[0].model,
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().replace(/-.*/, ''),
     transparentHugePages,
     versions,
   };
