@@ -105,7 +105,9 @@ void Watch::kill(std::shared_ptr<Held> held) {
 }
 void Watch::close(std::shared_ptr<Held> held, bool is_empty) {
   if (held->over.load(std::memory_order_acquire)) return;
-  push({Command::Type::kClose, std::move(held), is_empty ? 0 : -1});
+  Command command{Command::Type::kClose, std::move(held)};
+  command.is_empty = is_empty;
+  push(std::move(command));
 }
 
 void Watch::remove_leaf(std::string directory, std::string name) {
@@ -267,7 +269,7 @@ void Watch::serve(Command &command) {
     } else if (held.child_pid == 0) {
       // A ladder that still has somebody to end goes on without its listener. A group of zombies looks like that, too,
       // but for whoever has seen that nobody is alive.
-      if (command.signal != 0 && held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
+      if (!command.is_empty && held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
         hold(command.held);
       } else {
         set_deadline(held, 0);

@@ -102,6 +102,7 @@ private:
     int signal = 0;
     int64_t grace_ms = 0;
     std::string leaf_directory = {}, leaf_name = {};
+    bool is_empty = false; // kClose of a kGroup: nobody of it is alive
   };
   // What an epoll entry means; the low bits of its data, the rest is the slot of the Held.
   enum class Source : uint64_t { kWake = 0, kChild = 1, kControl = 2, kForeign = 3 };

@@ -80,7 +80,7 @@ export interface SpawnRequest {
   onLeaderExit: number;
   onOwnerExit: number;
   settings?: ChildSettings | undefined;
-  /** The soft limit RLIMIT_RTTIME that marks the tree (tree/mark.ts); absent = none. */
+  /** The soft limit RLIMIT_RTTIME that marks the tree (tree/mark.ts). Absent: the tree may be left, or none can be set here. */
   mark?: number;
 }
 

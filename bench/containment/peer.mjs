@@ -3,9 +3,10 @@
  * written as the documentation of each tool would have it: the whole tree is to end, SIGTERM first, SIGKILL after the grace period.
  */
 import { spawn } from 'node:child_process';
-import { readSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { block } from '../../test/containment/block.mjs';
 
 const { peer, peers, program, shape, ready, alive, event, graceMs, timeoutMs, isEnd } = JSON.parse(process.argv[2]);
 const say = (text) => writeSync(1, `${text}\n`);
@@ -70,17 +71,6 @@ const tools = {
 // A handle that resolves as a promise must not be returned from an async function as it is.
 const { exited, stop, kill } = await tools[peer]();
 const settle = (promise) => Promise.resolve(promise).then(() => say('DONE {"survivors":[]}'));
-
-function block() {
-  const byte = Buffer.alloc(1);
-  for (;;) {
-    try {
-      if (readSync(0, byte) === 1) return;
-    } catch (error) {
-      if (error.code !== 'EAGAIN') throw error;
-    }
-  }
-}
 
 const acts = {
   stop: () => settle(stop()),

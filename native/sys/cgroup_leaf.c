@@ -35,7 +35,8 @@ static int is_group(const struct raw_dirent *entry) {
   return entry->type == DIRECTORY && !is_self && length_of(name) < LONGEST_NAME;
 }
 
-long leaf_write(int leaf, const char *file, const char *text) {
+/* Writes to one of the files of the leaf. */
+static long leaf_write(int leaf, const char *file, const char *text) {
   const long fd = raw_syscall(SYS_openat, leaf, file, O_WRONLY | O_CLOEXEC, 0);
   if (fd < 0) return fd;
   const long written = raw_syscall(SYS_write, fd, text, length_of(text));

@@ -11,9 +11,6 @@
 extern "C" {
 #endif
 
-/* Writes to one of the files of the leaf. */
-long leaf_write(int leaf, const char *file, const char *text);
-
 /* Reads cgroup.events: 1 when there is a living process in the leaf or below it, 0 when there is none (zombies do not
  * count), or -errno. `events` is an open cgroup.events; after the read, poll(2) on it says POLLPRI at the next change.
  */

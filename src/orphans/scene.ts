@@ -10,11 +10,11 @@ import { identityOf } from '../tree/identity.js';
 import { isOfNamespace, namespaceOf, ownerOf, readMarked } from '../tree/mark.js';
 import { scan } from '../tree/scan.js';
 import { type ProcessRow, ProcessTable } from '../tree/table.js';
-import type { OrphanPolicy, ProcessField, ProcessTable as PublicTable } from '../types.js';
+import type { OrphanPolicy, ProcessField, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
 import { candidates, type Facts, type NamedRows, suspects } from './classify.js';
 
 export interface Scene {
-  table: PublicTable;
+  table: PublicTable & { ancestors(pid: number): ProcessInfo[] };
   /** The same as plain rows, to be saved. */
   flat(): ProcessTable;
   facts: Facts;

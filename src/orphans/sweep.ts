@@ -21,7 +21,7 @@ import { checkDelay, checkOptions } from '../tree/options.js';
 import type { ProcessRow } from '../tree/row.js';
 import { twice } from '../tree/select.js';
 import { type ListedResult, terminate, terminateListed } from '../tree/terminate.js';
-import type { OrphanPolicy, ProcessInfo, ProcessTable, SweepReport, Verdict } from '../types.js';
+import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
 import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
 import { describeProcess, isZombie } from './evidence.js';
@@ -223,10 +223,13 @@ class Run {
         const row = scene.table.get(process.pid);
         return row?.startTicks === process.startTicks && !isZombie(row) ? [row] : [];
       });
+      // Everybody descends from init, which is spared for what it is.
+      const isSpared = (process: ProcessInfo) =>
+        [process, ...scene.table.ancestors(process.pid)].some((one) => one.pid !== 1 && spared.has(keyOf(one)));
       for (const verdict of classify(scene.table, this.policy, scene.facts)) {
         const { process } = verdict;
         if (known.size >= limit) break;
-        if (known.has(keyOf(process)) || !isCondemnedIn(verdict, marks) || isBelow(process, scene.table, spared)) continue;
+        if (known.has(keyOf(process)) || !isCondemnedIn(verdict, marks) || isSpared(process)) continue;
         known.set(keyOf(process), verdict);
         rows.push(process);
       }
@@ -343,16 +346,6 @@ const markOf = ({ process }: Verdict) => (process as ProcessRow).treeMark;
 const isTreeMember = ({ rule }: Verdict) => rule === ABANDONED.id;
 const isCondemnedIn = (verdict: Verdict, marks: ReadonlySet<number | undefined>) =>
   verdict.action === 'terminate' && isTreeMember(verdict) && marks.has(markOf(verdict));
-
-/** Whether a process, or one above it, is among these. */
-function isBelow(process: ProcessInfo, table: ProcessTable, keys: ReadonlySet<string>): boolean {
-  const seen = new Set<number>();
-  for (let row: ProcessInfo | undefined = process; row !== undefined && row.pid > 1 && !seen.has(row.pid); row = table.get(row.ppid ?? 0)) {
-    if (keys.has(keyOf(row))) return true;
-    seen.add(row.pid);
-  }
-  return false;
-}
 
 function withMark(process: ProcessInfo): ProcessInfo {
   const treeMark = readMark(process);

@@ -147,7 +147,7 @@ export class SpawnedChild implements Child {
     this.#termination = plan.termination;
     this.#timeoutMs = plan.request.timeoutMs;
     this.#treeId = plan.treeId;
-    this.#treeMark = plan.treeMark;
+    this.#treeMark = plan.request.mark;
     this.exited = new Promise((resolve) => {
       this.#resolveExited = resolve;
     });

@@ -37,8 +37,6 @@ export interface SpawnPlan {
   /** Complete but for the id. */
   request: SpawnRequest;
   treeId: string;
-  /** The mark that outlasts the environment (tree/mark.ts), from the start on. Absent: the tree may be left, or none can be set here. */
-  treeMark: number | undefined;
   /** What was asked for. */
   containment: Containment;
   onLeaderExit: 'stop' | 'wait' | 'leave';
@@ -113,7 +111,6 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
       settings: settingsOf(given),
     },
     treeId,
-    treeMark: undefined,
     containment,
     onLeaderExit,
     termination,

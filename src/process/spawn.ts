@@ -85,7 +85,7 @@ function markTree(plan: SpawnPlan): void {
   if (containment === 'group' || onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
   const mark = newMark(treeNumber(treeId));
   if (mark === undefined) return;
-  plan.treeMark = request.mark = mark;
+  request.mark = mark;
 }
 
 /** The first event of a spawn decides it. */
@@ -115,13 +115,14 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
  */
 async function endUnannounced(plan: SpawnPlan, { errno, leaf }: FailedEvent): Promise<void> {
   if (errno !== EPIPE) return;
-  const { treeId, treeMark, request, termination } = plan;
+  const { treeId, request, termination } = plan;
+  const { mark: limit } = request;
   const { killSignal, graceMs } = termination;
-  const mark = { value: treeId, since: 0n, limit: treeMark };
+  const mark = { value: treeId, since: 0n, limit };
   let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark, ...(request.leaf && { leaf: request.leaf }) };
   const look = async () => {
     const table = await scan({ fields: ['name', 'state', 'env', 'cgroup'] });
-    const seen = selectMembers(table, claim, self(), treeMark === undefined ? {} : { marked: markedBy(treeMark, table, 0n) });
+    const seen = selectMembers(table, claim, self(), limit === undefined ? {} : { marked: markedBy(limit, table, 0n) });
     claim = seen.claim;
     return seen.members;
   };

@@ -75,21 +75,13 @@ export function newMark(tree: number): number | undefined {
 }
 
 function ownMark(): Omit<OwnerMark, 'tree'> | null {
-  const ticks = ownTicks();
+  const startTicks = native().startTicks(process.pid);
   const namespace = namespaceOf('self');
   // A hard limit lower than the mark belongs to somebody who means it, and can not be raised.
   const isFree = limitsOf('self')?.hard === 'unlimited';
-  return isFree && ticks !== undefined && namespace !== undefined ? { pid: process.pid, namespace, ticks } : null;
-}
-
-/** proc_pid_stat(5), the 22nd field; the 2nd may hold anything. */
-function ownTicks(): number | undefined {
-  try {
-    const stat = readFileSync('/proc/self/stat', 'latin1');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-  } catch {
-    return undefined;
-  }
+  return isFree && typeof startTicks === 'bigint' && namespace !== undefined
+    ? { pid: process.pid, namespace, ticks: Number(startTicks) }
+    : null;
 }
 
 function limitsOf(pid: number | 'self'): { soft: string; hard: string } | undefined {

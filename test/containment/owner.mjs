@@ -2,8 +2,9 @@
  * The program that owns the tree of one cell: owner.mjs JSON. Starts the leader with corral, lets the event happen when arena.c says
  * "go" (or leaves that to arena.c), and says how it ended by its own account. Counts nobody: that is arena.c's work.
  */
-import { readSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { spawn } from '../../dist/index.js';
+import { block } from './block.mjs';
 
 const { program, extra, shape, ready, alive, event, options, timeoutMs, isEnd } = JSON.parse(process.argv[2]);
 const say = (text) => writeSync(1, `${text}\n`);
@@ -25,18 +26,6 @@ const done = (report) => {
   say(`DONE ${JSON.stringify({ survivors: report.survivors.map(({ pid, reason }) => ({ pid, reason })), proof: report.proof })}`);
 };
 const settle = (promise) => promise.catch((error) => error.report ?? Promise.reject(error)).then(done);
-
-/** Nothing of Node's runs until the byte comes: timers, promises and events wait. */
-function block() {
-  const byte = Buffer.alloc(1);
-  for (;;) {
-    try {
-      if (readSync(0, byte) === 1) return;
-    } catch (error) {
-      if (error.code !== 'EAGAIN') throw error;
-    }
-  }
-}
 
 const acts = {
   stop: () => settle(child.stop()),
