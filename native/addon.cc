@@ -52,11 +52,12 @@ void spawn(const Napi::CallbackInfo &info) {
   Environment &self = environment(info);
   uint32_t id = 0;
   sys::SpawnRequest request;
-  if (!convert::spawn_request(info.Env(), info[0], &id, &request)) return;
+  if (!convert::spawn_request(info.Env(), info[0], info[1], info[2], &id, &request)) return;
   auto kind = request.containment == sys::Containment::kGroup ? Held::Kind::kGroup : Held::Kind::kTree;
   auto held = std::shared_ptr<Held>(new Held(kind, id, self.shared_from_this()));
   held->request = std::move(request);
   self.held[id] = held;
+  self.ref(info.Env());
   Watch::instance().spawn(std::move(held));
 }
 

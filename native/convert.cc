@@ -19,6 +19,59 @@ namespace corral::convert {
 
 namespace {
 
+// Empty when it is none.
+std::string string_of(napi_env env, napi_value value) {
+  std::string result;
+  char bytes[1024]; // mostly enough, and then there is no need to ask for the size
+  size_t size = 0;
+  if (napi_get_value_string_utf8(env, value, bytes, sizeof bytes, &size) != napi_ok) return result;
+  // What does not fit is cut off between characters, of at most 4 bytes.
+  if (size + 4 < sizeof bytes) return result.assign(bytes, size);
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) return result;
+  result.resize(size);
+  (void)napi_get_value_string_utf8(env, value, &result[0], size + 1, &size);
+  return result;
+}
+
+// Strings, each ended by NUL, being read one after the other.
+class Strings {
+public:
+  explicit Strings(const std::string &text) : text_(text) {}
+
+  std::string next() {
+    std::string one = next_block(1);
+    if (!one.empty()) one.pop_back();
+    return one;
+  }
+
+  // So many of them, their NULs included.
+  std::string next_block(size_t count) {
+    size_t end = at_;
+    for (; count > 0 && end < text_.size(); count--) {
+      const size_t nul = text_.find('\0', end);
+      end = nul == std::string::npos ? text_.size() : nul + 1;
+    }
+    complete_ = complete_ && count == 0;
+    std::string block = text_.substr(at_, end - at_);
+    at_ = end;
+    return block;
+  }
+
+  std::string rest() {
+    std::string block = text_.substr(at_);
+    at_ = text_.size();
+    return block;
+  }
+
+  // Nothing was missing, to the last NUL.
+  bool complete() const { return complete_ && !text_.empty() && text_.back() == '\0'; }
+
+private:
+  const std::string &text_;
+  size_t at_ = 0;
+  bool complete_ = true;
+};
+
 // An object being read.
 class Reader {
 public:
@@ -44,16 +97,6 @@ public:
   bool flag(const char *name) const {
     bool result = false;
     if (napi_value value = get(name, napi_boolean)) (void)napi_get_value_bool(env_, value, &result);
-    return result;
-  }
-
-  std::string text(const char *name) const {
-    std::string result;
-    napi_value value = get(name, napi_string);
-    size_t size = 0;
-    if (value == nullptr || napi_get_value_string_utf8(env_, value, nullptr, 0, &size) != napi_ok) return result;
-    result.resize(size);
-    (void)napi_get_value_string_utf8(env_, value, &result[0], size + 1, &size);
     return result;
   }
 
@@ -135,37 +178,50 @@ bool is_object(napi_env env, napi_value value) {
   return napi_typeof(env, value, &type) == napi_ok && type == napi_object;
 }
 
-// `environ` with the entries of `overrides` laid over it: "KEY=VALUE" replaces, "KEY" deletes. Called on the JavaScript
-// thread, which is also the one that writes `environ` when process.env is assigned to.
-std::string inherited_env(const std::string &overrides) {
-  struct Override {
+// Which tree a process was started in, and the trees around that one, innermost first, separated by colons.
+constexpr char kTreeMark[] = "CORRAL_TREE";
+constexpr char kOuterTreesMark[] = "CORRAL_TREE_PARENTS";
+
+// `environ` without its marks, and with the entries of `changes` laid over it: "KEY=VALUE" replaces, "KEY" deletes.
+// Called on the JavaScript thread, which is also the one that writes `environ` when process.env is assigned to.
+std::string inherited_env(const std::string &changes) {
+  struct Change {
     const char *text;
     size_t name_size;
     bool deletes;
   };
-  std::vector<Override> list;
-  size_t size = overrides.size();
-  for (size_t at = 0; at < overrides.size(); at += strlen(&overrides[at]) + 1) {
-    const char *entry = &overrides[at];
+  std::vector<Change> list{{kTreeMark, sizeof kTreeMark - 1, true},
+                           {kOuterTreesMark, sizeof kOuterTreesMark - 1, true}};
+  for (size_t at = 0; at < changes.size(); at += strlen(&changes[at]) + 1) {
+    const char *entry = &changes[at];
     const char *equals = strchr(entry, '=');
     list.push_back({entry, equals == nullptr ? strlen(entry) : static_cast<size_t>(equals - entry), equals == nullptr});
   }
-  const auto overridden = [&](const char *entry) {
-    for (const Override &one : list) {
+  const auto changed = [&](const char *entry) {
+    for (const Change &one : list) {
       if (strncmp(entry, one.text, one.name_size) == 0 && entry[one.name_size] == '=') return true;
     }
     return false;
   };
-  for (char **entry = environ; entry != nullptr && *entry != nullptr; entry++) size += strlen(*entry) + 1;
   std::string result;
-  result.reserve(size);
+  result.reserve(changes.size() + 4096);
   for (char **entry = environ; entry != nullptr && *entry != nullptr; entry++) {
-    if (!overridden(*entry)) result.append(*entry, strlen(*entry) + 1);
+    if (!changed(*entry)) result.append(*entry, strlen(*entry) + 1);
   }
-  for (const Override &one : list) {
+  for (const Change &one : list) {
     if (!one.deletes) result.append(one.text, strlen(one.text) + 1);
   }
   return result;
+}
+
+// The marks are corral's: what surrounds us says `environ`, and nobody else.
+void mark_env(const std::string &tree, std::string *env) {
+  const char *outer = getenv(kTreeMark), *outermost = getenv(kOuterTreesMark);
+  env->append(kTreeMark).append("=").append(tree).push_back('\0');
+  if (outer == nullptr || *outer == '\0') return;
+  env->append(kOuterTreesMark).append("=").append(outer);
+  if (outermost != nullptr && *outermost != '\0') env->append(":").append(outermost);
+  env->push_back('\0');
 }
 
 bool settings(napi_env env, const Reader &from, corral_settings *to) {
@@ -327,30 +383,60 @@ napi_value described(napi_env env, Event &event) {
 
 } // namespace
 
-bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnRequest *ret_request) {
-  if (!is_object(env, value)) return refuse(env, "corral: spawn needs a request");
-  const Reader object(env, value);
-  sys::SpawnRequest &request = *ret_request;
-  *ret_id = static_cast<uint32_t>(object.number("id", 0));
-  request.containment = static_cast<sys::Containment>(object.integer("containment", 1));
-  if (request.containment == sys::Containment::kCgroup) {
-    request.leaf = object.text("leaf");
-    if (!sys::is_leaf_name(request.leaf)) return refuse(env, "corral: malformed name of a leaf");
+// As requestSpawn() of src/native.ts fills them.
+enum SpawnNumber {
+  kId,
+  kContainment,
+  kTerminal,
+  kStdin,
+  kStdout,
+  kStderr,
+  kKillSignal,
+  kGraceMs,
+  kTimeoutMs,
+  kOnLeaderExit,
+  kOnOwnerExit,
+  kMark,
+  kInheritEnv,
+  kArgc,
+  kSpawnNumbers
+};
+
+bool spawn_request(napi_env env, napi_value numbers, napi_value text, napi_value given_settings, uint32_t *ret_id,
+                   sys::SpawnRequest *ret_request) {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *data = nullptr;
+  if (napi_get_typedarray_info(env, numbers, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_float64_array || length != kSpawnNumbers) {
+    return refuse(env, "corral: spawn needs a request");
   }
-  request.terminal = static_cast<sys::Terminal>(object.integer("terminal", 0));
-  request.file = object.text("file");
-  request.cwd = object.text("cwd");
-  request.argv = object.text("argv");
-  request.env = object.text("env");
-  if (object.flag("inheritEnv")) request.env = inherited_env(request.env);
-  request.kill_signal = object.integer("killSignal", 15);
-  request.grace_ms = static_cast<int64_t>(object.number("graceMs", 5000));
-  request.timeout_ms = static_cast<int64_t>(object.number("timeoutMs", 0));
-  request.on_leader_exit = static_cast<uint32_t>(object.integer("onLeaderExit", 0));
-  request.on_owner_exit = static_cast<uint32_t>(object.integer("onOwnerExit", 0));
-  const char *const names[3] = {"stdin", "stdout", "stderr"};
+  const auto *number = static_cast<const double *>(data);
+  const auto integer = [&](SpawnNumber which) { return static_cast<int32_t>(number[which]); };
+  const std::string all = string_of(env, text);
+  Strings strings(all);
+  sys::SpawnRequest &request = *ret_request;
+  *ret_id = static_cast<uint32_t>(number[kId]);
+  request.containment = static_cast<sys::Containment>(integer(kContainment));
+  request.terminal = static_cast<sys::Terminal>(integer(kTerminal));
+  request.file = strings.next();
+  request.cwd = strings.next();
+  request.leaf = strings.next();
+  const std::string tree = strings.next();
+  request.argv = strings.next_block(static_cast<size_t>(number[kArgc]));
+  request.env = strings.rest();
+  if (!strings.complete()) return refuse(env, "corral: malformed text of a spawn request");
+  if (request.containment == sys::Containment::kCgroup && !sys::is_leaf_name(request.leaf))
+    return refuse(env, "corral: malformed name of a leaf");
+  if (number[kInheritEnv] != 0) request.env = inherited_env(request.env);
+  mark_env(tree, &request.env);
+  request.kill_signal = integer(kKillSignal);
+  request.grace_ms = static_cast<int64_t>(number[kGraceMs]);
+  request.timeout_ms = static_cast<int64_t>(number[kTimeoutMs]);
+  request.on_leader_exit = static_cast<uint32_t>(integer(kOnLeaderExit));
+  request.on_owner_exit = static_cast<uint32_t>(integer(kOnOwnerExit));
   for (int i = 0; i < 3; i++) {
-    int wanted = object.integer(names[i], sys::kStdioIgnore);
+    const int wanted = static_cast<int32_t>(number[kStdin + i]);
     request.stdio[i] = wanted;
     if (wanted <= 2) continue;
     request.lent[i].reset(fcntl(wanted, F_DUPFD_CLOEXEC, 3));
@@ -360,15 +446,13 @@ bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnR
     }
     request.stdio[i] = request.lent[i].get();
   }
-  napi_value given = object.get("settings", napi_object);
-  if (given != nullptr && !settings(env, Reader(env, given), &request.settings)) return false;
-  const double mark = object.number("mark", 0);
-  if (mark <= 0) return true;
+  if (is_object(env, given_settings) && !settings(env, Reader(env, given_settings), &request.settings)) return false;
+  if (number[kMark] <= 0) return true;
   corral_settings &to = request.settings;
   if (to.limit_count == CORRAL_MAX_LIMITS) return refuse(env, "corral: too many resource limits");
   auto &limit = to.limits[to.limit_count++];
   limit.resource = RLIMIT_RTTIME;
-  limit.soft = static_cast<uint64_t>(mark);
+  limit.soft = static_cast<uint64_t>(number[kMark]);
   limit.hard = RLIM_INFINITY;
   return true;
 }

@@ -17,10 +17,11 @@
 
 namespace corral::convert {
 
-// False with a pending TypeError (or because the environment is ending) when the object is not a SpawnRequest.
-// Descriptors the caller lends are duplicated here, on its thread, because it may close them as soon as the call
-// returns.
-bool spawn_request(napi_env env, napi_value value, uint32_t *ret_id, sys::SpawnRequest *ret_request);
+// False with a pending TypeError (or because the environment is ending) when this is not what requestSpawn() of
+// src/native.ts packs. Descriptors the caller lends are duplicated here, on its thread, because it may close them as
+// soon as the call returns.
+bool spawn_request(napi_env env, napi_value numbers, napi_value text, napi_value settings, uint32_t *ret_id,
+                   sys::SpawnRequest *ret_request);
 bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanRequest *ret_request);
 
 // Null when the environment is ending.

@@ -175,12 +175,13 @@ int Watch::ensure_running() {
   return 0;
 }
 
+// Waking it costs as much as all else that a call of JavaScript does: only for who would not look by itself.
 void Watch::enqueue(Command &&command) {
   queue_.push_back(std::move(command));
-  if (queue_.size() == 1) {
-    uint64_t one = 1;
-    (void)!write(wake_, &one, sizeof one);
-  }
+  if (!asleep_) return;
+  asleep_ = false;
+  uint64_t one = 1;
+  (void)!write(wake_, &one, sizeof one);
 }
 
 // ---- the thread
@@ -195,24 +196,27 @@ void *Watch::main(void *self) {
 void Watch::run() {
   struct epoll_event events[128];
   for (;;) {
-    int timeout_ms = -1;
-    if (!deadlines_.empty()) {
+    bool idle;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      idle = asleep_ = queue_.empty();
+    }
+    int timeout_ms = idle ? -1 : 0;
+    if (idle && !deadlines_.empty()) {
       int64_t wait_ms = deadlines_.begin()->first - sys::monotonic_ms();
       timeout_ms = wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : static_cast<int>(wait_ms);
     }
     int count = epoll_wait(epoll_, events, 128, timeout_ms);
+    if (idle) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      asleep_ = false;
+    }
     for (int i = 0; i < count; i++) {
       Held *held = reinterpret_cast<Held *>(events[i].data.u64 & ~uint64_t{3});
       switch (static_cast<Source>(events[i].data.u64 & 3)) {
       case Source::kWake: {
         uint64_t ignored;
         (void)!read(wake_, &ignored, sizeof ignored);
-        std::vector<Command> commands;
-        {
-          std::lock_guard<std::mutex> lock(mutex_);
-          commands.swap(queue_);
-        }
-        for (Command &command : commands) serve(command);
         break;
       }
       case Source::kChild:
@@ -226,9 +230,20 @@ void Watch::run() {
         break;
       }
     }
+    serve_queue();
     if (!deadlines_.empty()) expire(sys::monotonic_ms());
     retired_.clear();
   }
+}
+
+// What is queued now, and no more: events must not have to wait for somebody who never stops asking.
+void Watch::serve_queue() {
+  std::vector<Command> commands;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    commands.swap(queue_);
+  }
+  for (Command &command : commands) serve(command);
 }
 
 void Watch::serve(Command &command) {
@@ -258,7 +273,6 @@ void Watch::serve(Command &command) {
   case Command::Type::kRemoveLeaf: // done above
     break;
   case Command::Type::kClose:
-    retired_.push_back(command.held); // an event of it may be behind this one in the batch
     held.closed = true;
     for (sys::Fd &pipe : held.pipes) pipe.reset();
     if (held.kind == Held::Kind::kForeign) {

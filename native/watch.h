@@ -113,6 +113,7 @@ private:
   void enqueue(Command &&command);
   static void *main(void *self);
   void run();
+  void serve_queue();
   void serve(Command &command);
   int add(int fd, Source source, Held *held);
   void drop(sys::Fd &fd);
@@ -133,6 +134,7 @@ private:
 
   std::mutex mutex_;
   std::vector<Command> queue_; // guarded by mutex_
+  bool asleep_ = false;        // guarded by mutex_: the thread has to be woken for what is queued
   bool started_ = false;       // guarded by mutex_
 
   int epoll_ = -1, wake_ = -1;

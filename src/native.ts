@@ -49,25 +49,27 @@ export interface ChildSettings {
 }
 
 export interface SpawnRequest {
-  id: number;
   containment: number;
-  /** CONTAIN_CGROUP: the name of the cgroup. */
-  leaf?: string | undefined;
+  /** CONTAIN_CGROUP: the name of the cgroup; else ''. */
+  leaf: string;
   /**
    * Containment `tree`, with our controlling terminal as stdin: the leader stays in our session, in a process group of its own, which
    * becomes the terminal's foreground group (TERMINAL_FOREGROUND) or not yet (TERMINAL_BACKGROUND). Absent: a session of its own.
    */
-  terminal?: number;
+  terminal?: number | undefined;
   file: string;
-  /** argv (argv[0] included), each ended by NUL. */
+  /** argv (argv[0] included), each ended by NUL, and how many. */
   argv: string;
+  argc: number;
   /** KEY=VALUE, each ended by NUL. */
   env: string;
   /**
    * `env` is laid over `environ` as it is at the call (copied by the addon, bytes unchanged): an entry replaces the one of the same
-   * name, an entry without "=" deletes it. Absent or false: `env` is everything.
+   * name, an entry without "=" deletes it. False: `env` is everything.
    */
-  inheritEnv?: boolean;
+  inheritEnv: boolean;
+  /** Value of CORRAL_TREE; the trees around it, as `environ` has them, go into CORRAL_TREE_PARENTS. Neither comes from elsewhere. */
+  treeId: string;
   /** '' = unchanged. */
   cwd: string;
   stdin: number;
@@ -81,7 +83,7 @@ export interface SpawnRequest {
   onOwnerExit: number;
   settings?: ChildSettings | undefined;
   /** The soft limit RLIMIT_RTTIME that marks the tree (tree/mark.ts). Absent: the tree may be left, or none can be set here. */
-  mark?: number;
+  mark?: number | undefined;
 }
 
 export interface Member {
@@ -241,8 +243,11 @@ export interface NativeAddon {
   ref(): void;
   unref(): void;
 
-  /** Queues a spawn; answers `started` or `failed`. Blocks for the hand-over only. */
-  spawn(request: SpawnRequest): void;
+  /**
+   * Queues a spawn; answers `started` or `failed`. Counts as one `ref`. Blocks for the hand-over only. Use `requestSpawn()` below, which
+   * packs the request.
+   */
+  spawn(numbers: Float64Array, text: string, settings: ChildSettings | undefined): void;
   /**
    * Begins the ladder (signal + SIGCONT, grace, SIGKILL) on a spawned id, or shortens a running one. Enforced outside the
    * event loop. Containment `group`: reaches the leader's process group only; who else is in the session is the caller's.
@@ -360,6 +365,30 @@ export function newId(receive: (event: NativeEvent) => void): number {
 export function closeId(id: number, isEmpty = false): void {
   receivers.delete(id);
   addon?.close(id, isEmpty);
+}
+
+/** Reading an object with twenty properties would take the addon as long as the rest of the call: one array, used again, and one text. */
+const spawnNumbers = new Float64Array(14);
+
+/** Queues a spawn; the receiver of `id` gets `started` or `failed`. Counts as one `ref`. Blocks for the hand-over only. */
+export function requestSpawn(id: number, request: SpawnRequest): void {
+  // As enum SpawnNumber of native/convert.cc has them.
+  spawnNumbers[0] = id;
+  spawnNumbers[1] = request.containment;
+  spawnNumbers[2] = request.terminal ?? 0;
+  spawnNumbers[3] = request.stdin;
+  spawnNumbers[4] = request.stdout;
+  spawnNumbers[5] = request.stderr;
+  spawnNumbers[6] = request.killSignal;
+  spawnNumbers[7] = request.graceMs;
+  spawnNumbers[8] = request.timeoutMs;
+  spawnNumbers[9] = request.onLeaderExit;
+  spawnNumbers[10] = request.onOwnerExit;
+  spawnNumbers[11] = request.mark ?? 0;
+  spawnNumbers[12] = request.inheritEnv ? 1 : 0;
+  spawnNumbers[13] = request.argc;
+  const text = `${request.file}\0${request.cwd}\0${request.leaf}\0${request.treeId}\0${request.argv}${request.env}`;
+  native().spawn(spawnNumbers, text, request.settings);
 }
 
 function dispatch(events: NativeEvent[]): void {

@@ -45,6 +45,7 @@ import type {
   TerminationOptions,
   TerminationReport,
 } from '../types.js';
+import { treeIdOf } from './environment.js';
 import { leafName, leafProblem } from './leaf.js';
 import { planTermination, type SpawnPlan, type Termination } from './options.js';
 import { Pipes } from './stdio.js';
@@ -102,7 +103,7 @@ export class SpawnedChild implements Child {
   readonly #name: string;
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
-  readonly #treeId: string;
+  readonly #tree: number;
   readonly #treeMark: number | undefined;
   readonly #timeoutMs: number;
   readonly #onTerminal: SpawnPlan['onTerminal'];
@@ -146,7 +147,7 @@ export class SpawnedChild implements Child {
     this.#onLeaderExit = plan.onLeaderExit;
     this.#termination = plan.termination;
     this.#timeoutMs = plan.request.timeoutMs;
-    this.#treeId = plan.treeId;
+    this.#tree = plan.tree;
     this.#treeMark = plan.request.mark;
     this.exited = new Promise((resolve) => {
       this.#resolveExited = resolve;
@@ -237,7 +238,7 @@ export class SpawnedChild implements Child {
   }
 
   get #leafName(): string | undefined {
-    return this.containment === 'cgroup' ? leafName(this.#treeId) : undefined;
+    return this.containment === 'cgroup' ? leafName(treeIdOf(this.#tree)) : undefined;
   }
 
   async #membersByClaim(): Promise<ProcessInfo[]> {
@@ -260,7 +261,13 @@ export class SpawnedChild implements Child {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
       const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
-      claim ??= claimOf(this.identity, { leader: true, heldAt, mark: this.#treeId, limit, ...(leaf === undefined ? {} : { leaf }) });
+      claim ??= claimOf(this.identity, {
+        leader: true,
+        heldAt,
+        mark: treeIdOf(this.#tree),
+        limit,
+        ...(leaf === undefined ? {} : { leaf }),
+      });
       const seen = selectMembers(table, claim, self(), {
         isLed: (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
         marked: limit === undefined ? undefined : markedBy(limit, table, startTicks),

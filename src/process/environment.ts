@@ -1,31 +1,30 @@
 /**
- * The environment of a child: what it inherits, what is laid over that, and the mark by which corral finds its own again.
+ * The environment of a child: what it inherits, what is laid over that, and the id of the tree, by which corral finds its own again.
  *
  * Reading all of process.env costs tens of microseconds, more than the rest of a spawn, and nothing tells when a copy is out of
  * date. So the addon copies `environ` itself wherever process.env writes through to it, and JavaScript names the changes only.
+ * The addon sets the marks of the tree, too: reading one variable costs as much as handing over the request.
  */
 import { readFileSync } from 'node:fs';
 import { types } from 'node:util';
 import { invalidArgument, ProcessError } from '../errors.js';
 import { native } from '../native.js';
 
-/** Identifies the tree a process was started in. */
-export const TREE_MARK = 'CORRAL_TREE';
-/** The trees around that one (a corral inside a corral), innermost first, separated by colons. */
-export const OUTER_TREES_MARK = 'CORRAL_TREE_PARENTS';
+/** Which tree a process was started in, and the trees around that one (a corral inside a corral). */
+const MARKS = new Set(['CORRAL_TREE', 'CORRAL_TREE_PARENTS']);
 
 let prefix: string | undefined;
 let trees = 0;
 
-/** A value for TREE_MARK: nobody can guess it, and no two trees of one boot share it. Contains no colon. */
-export function newTreeId(): string {
-  prefix ??= uuid().trim().replaceAll('-', '');
-  return `${prefix}.${++trees}`;
+/** The number of a new tree of this process. */
+export function newTree(): number {
+  return ++trees;
 }
 
-/** Which tree of this process it is, counted from 1. */
-export function treeNumber(treeId: string): number {
-  return Number(treeId.slice(treeId.indexOf('.') + 1));
+/** Its id, the value of CORRAL_TREE: nobody can guess it, and no two trees of one boot share it. Contains no colon. */
+export function treeIdOf(tree: number): string {
+  prefix ??= uuid().trim().replaceAll('-', '');
+  return `${prefix}.${tree}`;
 }
 
 /** From the kernel, as loading Node's crypto takes milliseconds; from there where there is no /proc, or no descriptor to read it. */
@@ -38,20 +37,19 @@ function uuid(): string {
 }
 
 /** The two fields of a SpawnRequest that make the environment. The marks are corral's: neither can be set, kept out or removed. */
-export function environmentOf(env: unknown, inheritEnv: boolean, treeId: string): { env: string; inheritEnv: boolean } {
+export function environmentOf(env: unknown, inheritEnv: boolean): { env: string; inheritEnv: boolean } {
   const changes = env === process.env ? undefined : checkVariables(env); // process.env itself changes nothing
   const inherits = inheritEnv || env === process.env;
-  const marks = marksOf(treeId);
 
   if (!inherits || writesThrough(process.env)) {
     let block = '';
     for (const name in changes) {
       const value = changes[name];
-      if (isMark(name)) continue;
+      if (MARKS.has(name)) continue;
       if (value !== undefined) block += `${name}=${value}\0`;
       else if (inherits) block += `${name}\0`;
     }
-    return { env: block + marks, inheritEnv: inherits };
+    return { env: block, inheritEnv: inherits };
   }
 
   const merged: Record<string, string | undefined> = { ...process.env };
@@ -59,20 +57,9 @@ export function environmentOf(env: unknown, inheritEnv: boolean, treeId: string)
   let block = '';
   for (const name in merged) {
     const value = merged[name];
-    if (value !== undefined && !isMark(name)) block += `${name}=${value}\0`;
+    if (value !== undefined && !MARKS.has(name)) block += `${name}=${value}\0`;
   }
-  return { env: block + marks, inheritEnv: false };
-}
-
-function isMark(name: string): boolean {
-  return name === TREE_MARK || name === OUTER_TREES_MARK;
-}
-
-function marksOf(treeId: string): string {
-  const outer = process.env[TREE_MARK];
-  if (!outer) return `${TREE_MARK}=${treeId}\0`;
-  const outermost = process.env[OUTER_TREES_MARK];
-  return `${TREE_MARK}=${treeId}\0${OUTER_TREES_MARK}=${outermost ? `${outer}:${outermost}` : outer}\0`;
+  return { env: block, inheritEnv: false };
 }
 
 function checkVariables(env: unknown): Record<string, string | undefined> | undefined {
@@ -102,7 +89,7 @@ let through = false;
 function writesThrough(env: NodeJS.ProcessEnv): boolean {
   if (env === probed) return through;
   probed = env;
-  const canary = newTreeId();
+  const canary = treeIdOf(newTree());
   try {
     env.CORRAL_PROBE = canary;
     through = !types.isProxy(env) && native().getenv('CORRAL_PROBE') === canary;

@@ -3,6 +3,7 @@
  * expected and what came; nothing is started by then. Decides nothing about processes.
  */
 import { fstatSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { invalidArgument } from '../errors.js';
@@ -20,9 +21,9 @@ import {
   STDIO_IGNORE,
   STDIO_PIPE,
 } from '../native.js';
-import { checkDelay, checkOptions, terminationSettings } from '../tree/options.js';
+import { checkDelay, checkOptions, DEFAULT_GRACE_MS, optionNames, terminationSettings, unknownOption } from '../tree/options.js';
 import type { Containment, SpawnOptions, TerminationOptions } from '../types.js';
-import { environmentOf, newTreeId } from './environment.js';
+import { environmentOf, newTree, treeIdOf } from './environment.js';
 import { leafName } from './leaf.js';
 
 /** How a tree is asked to end, and when it is made to. */
@@ -34,9 +35,9 @@ export interface Termination {
 }
 
 export interface SpawnPlan {
-  /** Complete but for the id. */
   request: SpawnRequest;
-  treeId: string;
+  /** Which tree of this process it is. */
+  tree: number;
   /** What was asked for. */
   containment: Containment;
   onLeaderExit: 'stop' | 'wait' | 'leave';
@@ -45,7 +46,7 @@ export interface SpawnPlan {
   source: Readable | undefined;
   stdoutTarget: Writable | undefined;
   stderrTarget: Writable | undefined;
-  labels: Record<string, string>;
+  labels: Readonly<Record<string, string>>;
   /** Who hears what happens to a leader that shares our terminal (`request.terminal`). */
   onTerminal?: TerminalListener;
 }
@@ -66,13 +67,30 @@ const POLICIES = { stop: POLICY_STOP, wait: POLICY_WAIT, leave: POLICY_LEAVE } a
 /** RLIMIT_* of Linux (x86-64, arm64), getrlimit(2). */
 const LIMITS = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
 const MAX_GROUPS = 256;
+const { SIGTERM } = constants.signals;
 
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 const TERMINATION_OPTIONS = ['killSignal', 'forceKillAfterDelay', 'signal'] as const;
-export const SPAWN_OPTIONS: ReadonlyArray<keyof SpawnOptions> = [
-  ...(['cwd', 'env', 'inheritEnv', 'argv0', 'stdin', 'stdout', 'stderr', 'timeout'] as const),
-  ...(['containment', 'onLeaderExit', 'onOwnerExit', 'labels', ...TERMINATION_OPTIONS] as const),
-  ...(['user', 'group', 'groups', 'umask', 'noNewPrivileges', 'nice', 'oomScoreAdj', 'rlimits'] as const),
-];
+/** Options that are looked at together, and only if some of them were given. */
+const COMMON = 0;
+const PLACE = 1;
+const ENVIRONMENT = 2;
+const POLICY = 4;
+const ENDING = 8;
+const SETTINGS = 16;
+const LABELS = 32;
+const ALL = 63;
+const GROUPS: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    ...{ containment: COMMON, stdin: COMMON, stdout: COMMON, stderr: COMMON },
+    ...{ cwd: PLACE, argv0: PLACE, env: ENVIRONMENT, inheritEnv: ENVIRONMENT, labels: LABELS },
+    ...{ onLeaderExit: POLICY, onOwnerExit: POLICY },
+    ...{ timeout: ENDING, killSignal: ENDING, forceKillAfterDelay: ENDING, signal: ENDING },
+    ...{ user: SETTINGS, group: SETTINGS, groups: SETTINGS, umask: SETTINGS },
+    ...{ noNewPrivileges: SETTINGS, nice: SETTINGS, oomScoreAdj: SETTINGS, rlimits: SETTINGS },
+  } satisfies Record<keyof SpawnOptions, number>),
+);
+export const SPAWN_OPTIONS = [...GROUPS.keys()] as ReadonlyArray<keyof SpawnOptions>;
 
 /**
  * @param options of spawn(), and nothing else; whoever has more takes his own out first
@@ -80,45 +98,68 @@ export const SPAWN_OPTIONS: ReadonlyArray<keyof SpawnOptions> = [
  */
 export function planSpawn(command: unknown, args: unknown, options: unknown = {}): SpawnPlan {
   const file = text(command, 'command', 'the name or path of a program');
-  checkOptions('spawn', options, SPAWN_OPTIONS);
+  const asked = groupsOf(options);
   const given = options as SpawnOptions;
   const containment = oneOf(given.containment, 'containment', CONTAINMENTS, 'tree');
-  const onLeaderExit = oneOf(given.onLeaderExit, 'onLeaderExit', LEADER_POLICIES, 'stop');
-  const termination = terminationOf(given);
+  const onLeaderExit = asked & POLICY ? oneOf(given.onLeaderExit, 'onLeaderExit', LEADER_POLICIES, 'stop') : 'stop';
+  const onOwnerExit = asked & POLICY ? oneOf(given.onOwnerExit, 'onOwnerExit', OWNER_POLICIES, 'stop') : 'stop';
+  const termination = asked & ENDING ? terminationOf(given) : { killSignal: SIGTERM, graceMs: DEFAULT_GRACE_MS, abort: undefined };
+  const timeoutMs = asked & ENDING && given.timeout !== undefined ? checkDelay(given.timeout, 'timeout') : 0;
   const stdin = input(given.stdin);
   const stdout = output(given.stdout, 'stdout', 1);
   const stderr = output(given.stderr, 'stderr', 2);
-  const treeId = newTreeId();
-  const environment = environmentOf(given.env, flag(given.inheritEnv, 'inheritEnv', true), treeId);
+  const { env, inheritEnv } =
+    asked & ENVIRONMENT ? environmentOf(given.env, flag(given.inheritEnv, 'inheritEnv', true)) : environmentOf(undefined, true);
+  const argv0 = asked & PLACE && given.argv0 !== undefined ? text(given.argv0, 'argv0', 'a string', true) : file;
+  const tree = newTree();
+  const treeId = treeIdOf(tree);
   return {
     request: {
-      id: 0,
       containment: LEVELS[containment],
-      leaf: containment === 'cgroup' ? leafName(treeId) : undefined,
+      leaf: containment === 'cgroup' ? leafName(treeId) : '',
       file,
-      argv: argumentBlock(given.argv0 === undefined ? file : text(given.argv0, 'argv0', 'a string', true), args),
-      env: environment.env,
-      inheritEnv: environment.inheritEnv,
-      cwd: directory(given.cwd),
+      argv: argumentBlock(argv0, args),
+      argc: args === undefined ? 1 : (args as unknown[]).length + 1,
+      env,
+      inheritEnv,
+      treeId,
+      cwd: asked & PLACE ? directory(given.cwd) : '',
       stdin: stdin.fd,
       stdout: stdout.fd,
       stderr: stderr.fd,
       killSignal: termination.killSignal,
       graceMs: termination.graceMs,
-      timeoutMs: given.timeout === undefined ? 0 : checkDelay(given.timeout, 'timeout'),
+      timeoutMs,
       onLeaderExit: POLICIES[onLeaderExit],
-      onOwnerExit: POLICIES[oneOf(given.onOwnerExit, 'onOwnerExit', OWNER_POLICIES, 'stop')],
-      settings: settingsOf(given),
+      onOwnerExit: POLICIES[onOwnerExit],
+      settings: asked & SETTINGS ? settingsOf(given) : undefined,
+      mark: undefined,
+      terminal: undefined,
     },
-    treeId,
+    tree,
     containment,
     onLeaderExit,
     termination,
     source: stdin.stream,
     stdoutTarget: stdout.stream,
     stderrTarget: stderr.stream,
-    labels: labelsOf(given.labels),
+    labels: asked & LABELS ? labelsOf(given.labels) : NO_LABELS,
   };
+}
+
+/**
+ * Which groups the options are of; all when they may come from a prototype. Asking an object for a property that it does not have
+ * costs half a microsecond while the code is cold, as it is in most calls, and most options are not there.
+ */
+function groupsOf(options: unknown): number {
+  let groups = 0;
+  for (const name of optionNames('spawn', options)) {
+    const group = GROUPS.get(name);
+    if (group === undefined) throw unknownOption('spawn', name, SPAWN_OPTIONS);
+    groups |= group;
+  }
+  const prototype = Object.getPrototypeOf(options);
+  return prototype === Object.prototype || prototype === null ? groups : ALL;
 }
 
 /** A way to end a tree that changes `otherwise` where the caller says so: the options of stop(). */
@@ -176,8 +217,8 @@ function directory(cwd: unknown): string {
   return fileURLToPath(cwd);
 }
 
-function labelsOf(labels: unknown): Record<string, string> {
-  if (labels === undefined) return {};
+function labelsOf(labels: unknown): Readonly<Record<string, string>> {
+  if (labels === undefined) return NO_LABELS;
   if (!isRecord(labels)) throw invalidArgument('labels', 'an object of strings', labels);
   for (const [name, value] of Object.entries(labels)) text(value, `labels.${name}`, 'a string', true);
   return { ...labels } as Record<string, string>;

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
-import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE, requirePidfd } from '../native.js';
+import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE, requestSpawn, requirePidfd } from '../native.js';
 import { requireProc, self } from '../tree/identity.js';
 import { markedBy, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
@@ -11,7 +11,6 @@ import { scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
 import type { Child, SpawnOptions } from '../types.js';
 import { receive, SpawnedChild } from './child.js';
-import { treeNumber } from './environment.js';
 import { planSpawn, type SpawnPlan } from './options.js';
 
 type FailedEvent = Extract<NativeEvent, { type: 'failed' }>;
@@ -56,7 +55,6 @@ function begin(start: Start): void {
     requireProc();
     hasProc = true;
   }
-  const addon = native();
   markTree(start.plan);
   // Whoever receives the events lives as long as the child; what was needed to start it does not.
   let starting: Start | undefined = start;
@@ -69,23 +67,19 @@ function begin(start: Start): void {
     child = conclude(starting, event);
     starting = undefined;
   });
-  request.id = id;
   try {
-    addon.spawn(request);
+    requestSpawn(id, request);
   } catch (error) {
     closeId(id);
     throw error;
   }
-  addon.ref();
 }
 
 /** What may be left by policy gets no mark: it must never pass for abandoned. */
 function markTree(plan: SpawnPlan): void {
-  const { request, containment, onLeaderExit, treeId } = plan;
+  const { request, containment, onLeaderExit, tree } = plan;
   if (containment === 'group' || onLeaderExit === 'leave' || request.onOwnerExit === POLICY_LEAVE) return;
-  const mark = newMark(treeNumber(treeId));
-  if (mark === undefined) return;
-  request.mark = mark;
+  request.mark = newMark(tree);
 }
 
 /** The first event of a spawn decides it. */
@@ -115,8 +109,8 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
  */
 async function endUnannounced(plan: SpawnPlan, { errno, leaf }: FailedEvent): Promise<void> {
   if (errno !== EPIPE) return;
-  const { treeId, request, termination } = plan;
-  const { mark: limit } = request;
+  const { request, termination } = plan;
+  const { mark: limit, treeId } = request;
   const { killSignal, graceMs } = termination;
   const mark = { value: treeId, since: 0n, limit };
   let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark, ...(request.leaf && { leaf: request.leaf }) };

@@ -66,21 +66,22 @@ export function isOfNamespace({ namespace }: OwnerMark, ino: number): boolean {
   return namespace === ino % NAMESPACES;
 }
 
-let own: Omit<OwnerMark, 'tree'> | null | undefined;
+/** Of tree 0 of this process. */
+let first: number | null | undefined;
 
 /** The limit for a tree of this process; undefined where none can be set without taking something away. */
 export function newMark(tree: number): number | undefined {
-  own ??= ownMark();
-  return own === null ? undefined : markOf({ ...own, tree });
+  first ??= firstMark();
+  return first === null ? undefined : first + UNIT * (tree % BYTE);
 }
 
-function ownMark(): Omit<OwnerMark, 'tree'> | null {
+function firstMark(): number | null {
   const startTicks = native().startTicks(process.pid);
   const namespace = namespaceOf('self');
   // A hard limit lower than the mark belongs to somebody who means it, and can not be raised.
   const isFree = limitsOf('self')?.hard === 'unlimited';
   return isFree && typeof startTicks === 'bigint' && namespace !== undefined
-    ? { pid: process.pid, namespace, ticks: Number(startTicks) }
+    ? markOf({ pid: process.pid, namespace, ticks: Number(startTicks), tree: 0 })
     : null;
 }
 

@@ -34,16 +34,19 @@ export function checkDelay(value: unknown, option: string, alternative = ''): nu
 
 /** Refuses what is no object, and names that are not known: a misspelt option must not be lost silently. */
 export function checkOptions(call: string, options: unknown, known: readonly string[]): void {
+  for (const name of optionNames(call, options)) if (!known.includes(name)) throw unknownOption(call, name, known);
+}
+
+export function optionNames(call: string, options: unknown): string[] {
   if (typeof options !== 'object' || options === null) throw invalidArgument(`options of ${call}()`, 'an object', options);
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const meant = closest(name, known);
-    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
-    throw new ProcessError(
-      'ERR_INVALID_ARGUMENT',
-      `options of ${call}(): expected any of ${known.join(', ')}, received ${describe(name)}${hint}`,
-    );
-  }
+  return Object.keys(options);
+}
+
+export function unknownOption(call: string, name: string, known: readonly string[]): ProcessError {
+  const meant = closest(name, known);
+  const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
+  const message = `options of ${call}(): expected any of ${known.join(', ')}, received ${describe(name)}${hint}`;
+  return new ProcessError('ERR_INVALID_ARGUMENT', message);
 }
 
 function isAbortSignal(value: unknown): value is AbortSignal {

@@ -4,6 +4,8 @@ import { constants } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { SPAWN_STAGES } from '../../src/errors.js';
 import {
+  type ChildSettings,
+  CONTAIN_CGROUP,
   CONTAIN_GROUP,
   CONTAIN_TREE,
   closeId,
@@ -14,6 +16,7 @@ import {
   NEVER,
   native,
   newId,
+  requestSpawn,
   type SpawnRequest,
   STDIO_IGNORE,
   STDIO_PIPE,
@@ -36,18 +39,20 @@ function begin(request: Partial<SpawnRequest>) {
     seen.push(event);
     wake();
   });
-  native().ref();
   onTestFinished(() => {
     native().unref();
     closeId(id);
   });
-  native().spawn({
-    id,
+  const { argv = 'sh\0-c\0exec sleep 1000\0' } = request;
+  requestSpawn(id, {
     containment: CONTAIN_TREE,
+    leaf: '',
     file: 'sh',
-    argv: 'sh\0-c\0exec sleep 1000\0',
+    argv,
+    argc: argv.split('\0').length - 1,
     env: '',
     inheritEnv: true,
+    treeId: 'tree',
     cwd: '',
     stdin: STDIO_IGNORE,
     stdout: STDIO_IGNORE,
@@ -201,11 +206,21 @@ describe('the number of a leader that has ended, containment group', () => {
 });
 
 it('refuses requests that are none', () => {
-  const wrong = (request: unknown) => () => native().spawn(request as SpawnRequest);
-  expect(wrong(undefined)).toThrow(TypeError);
-  expect(wrong({ id: 1, file: 'true', argv: 'true\0', stdout: 999_999 })).toThrow(/descriptor is not open/);
-  expect(wrong({ id: 1, file: 'true', argv: 'true\0', settings: { groups: new Array(1000).fill(0) } })).toThrow(/groups/);
-  expect(wrong({ id: 1, file: 'true', argv: 'true\0', settings: { limits: [1, 2] } })).toThrow(/limits/);
+  const numbers = new Float64Array(14);
+  const text = 'true\0\0\0tree\0true\0';
+  numbers[13] = 1; // argc
+  const wrong = (given: unknown, strings: unknown, settings?: object) => () =>
+    native().spawn(given as Float64Array, strings as string, settings as ChildSettings);
+  expect(wrong(undefined, text)).toThrow(/needs a request/);
+  expect(wrong(new Float64Array(13), text)).toThrow(/needs a request/);
+  expect(wrong(new Int32Array(14), text)).toThrow(/needs a request/);
+  for (const strings of [undefined, '', 'true\0\0\0tree\0', 'true\0\0\0tree\0true', `${text}LAST=1`]) {
+    expect(wrong(numbers, strings)).toThrow(/malformed text/);
+  }
+  expect(wrong(numbers.with(1, CONTAIN_CGROUP), text)).toThrow(/name of a leaf/);
+  expect(wrong(numbers.with(4, 999_999), text)).toThrow(/descriptor is not open/);
+  expect(wrong(numbers, text, { groups: new Array(1000).fill(0) })).toThrow(/groups/);
+  expect(wrong(numbers, text, { limits: [1, 2] })).toThrow(/limits/);
   expect(() => native().scan({ id: 1, fields: 1, pids: [1] as unknown as Int32Array })).toThrow(/Int32Array/);
 });
 

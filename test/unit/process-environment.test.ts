@@ -6,9 +6,8 @@ vi.mock('../../src/native.js', async (original) => ({
   ...(await import('../fixtures/process-fake-addon.js')).replaced,
 }));
 
-const { environmentOf, newTreeId } = await import('../../src/process/environment.js');
+const { environmentOf, newTree, treeIdOf } = await import('../../src/process/environment.js');
 
-const MARK = 'CORRAL_TREE=t.1\0';
 const realEnv = process.env;
 
 /** What the child would see when `environ` is `base`: the addon's part, written down once more. */
@@ -36,7 +35,7 @@ describe.each([
 ])('where %s', (_, shares) => {
   const make = (env: unknown, inheritEnv = true) => {
     fake.sharesEnviron = shares;
-    return environmentOf(env, inheritEnv, 't.1');
+    return environmentOf(env, inheritEnv);
   };
 
   it.each([
@@ -50,24 +49,19 @@ describe.each([
     [{ CORRAL_TREE: 'mine', CORRAL_TREE_PARENTS: 'mine' }, true, { HOME: '/h', PATH: '/bin' }],
     [{ CORRAL_TREE: undefined }, false, {}],
   ])('env %o, inheritEnv %s', (env, inheritEnv, expected) => {
-    expect(childEnv(make(env, inheritEnv), process.env as Record<string, string>)).toEqual({ ...expected, CORRAL_TREE: 't.1' });
+    expect(childEnv(make(env, inheritEnv), process.env as Record<string, string>)).toEqual(expected);
   });
 
   it('copies nothing when process.env itself is given', () => {
     const result = make(process.env, false);
-    expect(childEnv(result, process.env as Record<string, string>)).toEqual({ HOME: '/h', PATH: '/bin', CORRAL_TREE: 't.1' });
-    if (shares) expect(result).toEqual({ env: MARK, inheritEnv: true });
+    expect(childEnv(result, process.env as Record<string, string>)).toEqual({ HOME: '/h', PATH: '/bin' });
+    if (shares) expect(result).toEqual({ env: '', inheritEnv: true });
   });
 
-  it('keeps the marks of the trees around it, innermost first', () => {
+  it('names no tree, which is for the addon to do', () => {
     process.env.CORRAL_TREE = 'outer.2';
-    expect(make(undefined, false).env).toBe(`${MARK}CORRAL_TREE_PARENTS=outer.2\0`);
     process.env.CORRAL_TREE_PARENTS = 'outermost.7';
-    expect(make({}, false).env).toBe(`${MARK}CORRAL_TREE_PARENTS=outer.2:outermost.7\0`);
-    expect(childEnv(make({}), process.env as Record<string, string>)).toMatchObject({
-      CORRAL_TREE: 't.1',
-      CORRAL_TREE_PARENTS: 'outer.2:outermost.7',
-    });
+    for (const inheritEnv of [true, false]) expect(make({ CORRAL_TREE: 'mine' }, inheritEnv).env).not.toContain('CORRAL');
   });
 
   it('leaves nothing behind in process.env', () => {
@@ -77,10 +71,10 @@ describe.each([
 });
 
 it('leaves reading to the addon only where environ is behind process.env, and asks again when process.env was replaced', () => {
-  expect(environmentOf({ A: '1' }, true, 't.1')).toEqual({ env: `A=1\0${MARK}`, inheritEnv: true });
+  expect(environmentOf({ A: '1' }, true)).toEqual({ env: 'A=1\0', inheritEnv: true });
   fake.sharesEnviron = false;
   process.env = { HOME: '/other' };
-  expect(environmentOf({ A: '1' }, true, 't.1')).toEqual({ env: `HOME=/other\0A=1\0${MARK}`, inheritEnv: false });
+  expect(environmentOf({ A: '1' }, true)).toEqual({ env: 'HOME=/other\0A=1\0', inheritEnv: false });
 });
 
 it.each([
@@ -88,11 +82,11 @@ it.each([
   ['frozen', () => Object.freeze({ HOME: '/h' })],
 ])('reads process.env itself when it is %s', (_, make) => {
   process.env = make();
-  expect(environmentOf(undefined, true, 't.1')).toEqual({ env: `HOME=/h\0${MARK}`, inheritEnv: false });
+  expect(environmentOf(undefined, true)).toEqual({ env: 'HOME=/h\0', inheritEnv: false });
 });
 
 it('gives every tree an id of its own, without a colon, that another process can not guess', () => {
-  const [first, second] = [newTreeId(), newTreeId()];
+  const [first, second] = [treeIdOf(newTree()), treeIdOf(newTree())];
   expect(first).toMatch(/^[0-9a-f]{32}\.\d+$/);
   expect(second).not.toBe(first);
   expect(second.split('.')[0]).toBe(first.split('.')[0]);
