@@ -39,9 +39,13 @@ bool send_stop(Held &held, int signal, int64_t grace_ms) {
   return send_packet(held, &packet, sizeof packet);
 }
 
+// The group at once, without waiting for the keeper to wake up; the keeper reads the packet before it books a death.
 bool send_kill(Held &held) {
   corral_header packet{CORRAL_PROTOCOL_VERSION, CORRAL_KILL, 0, sizeof packet};
-  return send_packet(held, &packet, sizeof packet);
+  if (!send_packet(held, &packet, sizeof packet)) return false;
+  const int pidfd = held.pidfd.load(std::memory_order_acquire);
+  if (pidfd >= 0 && sys::kernel().pidfd_group_signal) (void)sys::pidfd_signal_group(pidfd, SIGKILL);
+  return true;
 }
 
 // Now, if the leader is not reaped yet, so that its number is certainly its own; 0 if it is: not known.
@@ -557,7 +561,9 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed
   case Event::Type::kEmpty:
     held.finished = true;
     held.over.store(true, std::memory_order_release);
-    break;
+    held.environment->post(std::move(event));
+    drop_control(held); // the keeper waits for that with its exit
+    return true;
   default:
     break;
   }

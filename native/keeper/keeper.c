@@ -58,6 +58,8 @@
 #define MOST_DESCRIBED 32
 /* While only strangers are left in the leaf, its state is read again so often, should no news of it come. */
 #define LEAF_LOOK_US 1000000
+/* So long the keeper of an empty tree waits for the owner to close the socket. */
+#define LAST_WAIT_NS 100000000
 /* Without SIGKILL (grace -1): what is alive this long after the kill signal is reported as not forced. */
 #define NOT_FORCED_MS 2000
 
@@ -94,7 +96,7 @@ static struct {
   int64_t look_at, latest_look_at;
   uint32_t looks;
   int64_t round_at, pause_us;
-  uint32_t rounds_with_new, children_at_round, denied_at_round, reaped_since_round, found, described;
+  uint32_t rounds, rounds_with_new, children_at_round, denied_at_round, reaped_since_round, found, described;
   bool has_progress, is_quiet, reported;
 } keeper;
 
@@ -170,8 +172,13 @@ static uint64_t microseconds(const struct timeval *time) {
   return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
 }
 
+static void take_packets(void);
+
 static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) {
   if (keeper.leader_ended) return;
+  /* An owner that wants the tree dead says so, and then does not wait for us to begin: it is the ladder that ended it.
+   */
+  take_packets();
   keeper.leader_ended = true;
   keeper.leader_ended_at = monotonic_us();
   keeper.exited_waits = true;
@@ -201,7 +208,11 @@ static long find_ended(int kind, int32_t pid, int flags, siginfo_t *ret_info, st
 }
 
 /* For the report. Reading /proc/PID/stat costs nearly half as much as the death itself, so of a large tree only the
- * first are named, unless a walk has seen them before. */
+ * first are named, unless a walk has seen them before; but always the leader, however many end before it. */
+static bool is_described(void) {
+  return keeper.phase != RUNNING && (keeper.described < MOST_DESCRIBED || !keeper.leader_ended);
+}
+
 static void describe(const siginfo_t *info) {
   if (info->si_pid == keeper.leader && keeper.leader_ended_first) return;
   struct process_stat stat;
@@ -210,7 +221,7 @@ static void describe(const siginfo_t *info) {
   if (member != NULL && member->is_child && member->start_ticks != 0) {
     report.start_ticks = member->start_ticks;
     memcpy(report.name, member->name, sizeof report.name);
-  } else if (keeper.described < MOST_DESCRIBED && stat_read(info->si_pid, &stat)) {
+  } else if ((keeper.described < MOST_DESCRIBED || info->si_pid == keeper.leader) && stat_read(info->si_pid, &stat)) {
     keeper.described++;
     report.start_ticks = stat.start_ticks;
     memcpy(report.name, stat.name, sizeof report.name);
@@ -245,8 +256,7 @@ static enum reaped reap_ended(void) {
   for (int count = 0;; count++) {
     if (count == MOST_REAPED) return MORE_TO_REAP;
     const bool is_pinned = !keeper.group_by_pidfd && !keeper.leader_reaped;
-    const bool is_described = keeper.phase != RUNNING && keeper.described < MOST_DESCRIBED;
-    const int flags = is_pinned || is_described ? WNOWAIT : 0;
+    const int flags = is_pinned || is_described() ? WNOWAIT : 0;
     const long found = find_ended(P_ALL, 0, flags, &info, &usage);
     if (found == -ECHILD) return NO_CHILD_LEFT;
     if (found <= 0) return REAPED_ALL_THERE_IS;
@@ -276,7 +286,8 @@ static void report_left(const struct member *member) {
   packets_add_member(CORRAL_TERMINATED, &report);
 }
 
-/* Says the last word and waits until it has been taken (or nobody is there to take it). */
+/* Says the last word and waits until it has been taken (or nobody is there to take it). To exit takes a processor as
+ * long as to tell the owner's program, which should not have to wait for that. */
 __attribute__((noreturn)) static void finish(uint32_t flags) {
   send_exited();
   /* Members whose own parent reaped them: signalled, never seen to end. */
@@ -295,6 +306,9 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
     if (entry.revents & (POLLHUP | POLLERR)) packets_close();
     packets_continue();
   }
+  const struct timespec longest = {0, LAST_WAIT_NS};
+  struct pollfd entry = {packets_fd(), 0, 0};
+  (void)raw_syscall(SYS_ppoll, &entry, 1, &longest, NULL, 0);
   for (;;) (void)raw_syscall(SYS_exit_group, 0);
 }
 
@@ -304,8 +318,6 @@ static void begin_ladder(int signal, int64_t grace_ms) {
   const int64_t now = monotonic_us();
   keeper.ladder_at = now;
   keeper.leader_ended_first = keeper.leader_ended;
-  /* The report names the leader, however many end before it. */
-  if (!keeper.leader_ended) member_remember_child(keeper.leader);
   if (signal == SIGKILL) {
     begin_force(now);
     return;
@@ -353,6 +365,10 @@ static void book_kill(struct member *member, long error) {
 }
 
 static void kill_child(int32_t pid) {
+  if (keeper.rounds == 0 && raw_syscall(SYS_getpgid, pid) == keeper.leader) { /* the group has just been killed */
+    keeper.children_at_round++;
+    return;
+  }
   struct member *member = member_of(pid);
   /* Ours and not reaped, so the number is certainly this child's. */
   if (must_kill(member)) book_kill(member, raw_syscall(SYS_kill, pid, SIGKILL));
@@ -393,15 +409,17 @@ static void kill_leaf(void) {
 }
 
 static void begin_force(int64_t now) {
+  signal_group(SIGKILL);
+  kill_leaf();
   keeper.phase = FORCING;
   keeper.flags |= CORRAL_END_FORCED;
   keeper.has_progress = false;
-  keeper.round_at = now;
+  /* Mostly the group was all there is: nobody is looked for while it dies. */
+  keeper.round_at = keeper.leader_ended ? now : now + FIRST_PAUSE_US;
+  keeper.rounds = keeper.children_at_round = keeper.reaped_since_round = 0;
   keeper.pause_us = FIRST_PAUSE_US;
   keeper.reported = false;
   keeper.report_at = after_ms(now, SETTLE_MS);
-  signal_group(SIGKILL);
-  kill_leaf();
 }
 
 static void stop_child(int32_t pid) {
@@ -460,6 +478,7 @@ static void force_round(int64_t now) {
   }
   keeper.round_at = now + keeper.pause_us;
   keeper.reaped_since_round = 0;
+  keeper.rounds++;
 }
 
 /* Lists who is alive. Nobody: they are dead but not reaped yet, and there is nothing to report. */
@@ -561,6 +580,11 @@ static void on_packet(const union owner_packet *packet) {
   }
 }
 
+static void take_packets(void) {
+  union owner_packet packet;
+  while (packets_receive(&packet)) on_packet(&packet);
+}
+
 /* On its way to the end, or in its handler: until it has ended its children are not ours. */
 static bool is_leader_running(void) {
   struct process_stat stat;
@@ -632,10 +656,7 @@ static void wait_until(int64_t deadline) {
     (void)raw_syscall(SYS_read, keeper.signal_fd, ignored, sizeof ignored);
   }
   if (entries[1].revents & POLLOUT) packets_continue();
-  if (entries[1].revents & POLLIN) {
-    union owner_packet packet;
-    while (packets_receive(&packet)) on_packet(&packet);
-  }
+  if (entries[1].revents & POLLIN) take_packets();
   if (entries[1].revents & (POLLHUP | POLLRDHUP | POLLERR)) on_owner_end();
   if (entries[3].revents & (POLLHUP | POLLERR | POLLNVAL)) on_hang_up();
 }

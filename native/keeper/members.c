@@ -299,13 +299,6 @@ static void remember(struct member *member, const struct process_stat *stat) {
   memcpy(member->name, stat->name, sizeof member->name);
 }
 
-void member_remember_child(int32_t pid) {
-  struct process_stat stat;
-  struct member *member = member_of(pid);
-  member->is_child = true;
-  if (stat_read(pid, &stat)) remember(member, &stat);
-}
-
 static void walk_add(int32_t pid, const struct process_stat *stat, bool is_child) {
   struct member *member = member_of(pid);
   if (member->walk == walk) return;

@@ -59,8 +59,6 @@ void members_use_leaf(int leaf, const char *name);
 const struct member *member_find(int32_t pid);
 /* The same, made when there is none. Never null: without memory it is one that forgets. */
 struct member *member_of(int32_t pid);
-/* Reads name and start time of an own child into its record. */
-void member_remember_child(int32_t pid);
 /* The pid was reaped. */
 void member_gone(int32_t pid);
 /* Calls `visit` for every record that is left, then forgets them. */

@@ -83,7 +83,7 @@ describe('planSpawn', () => {
   it('names a cgroup for the level that has one, after the tree', () => {
     const plan = planSpawn('cmd', [], { containment: 'cgroup' });
     expect(plan).toMatchObject({ containment: 'cgroup', request: { leaf: `corral-${plan.request.treeId}` } });
-    expect(planSpawn("cmd", []).request.leaf).toBe("");
+    expect(planSpawn('cmd', []).request.leaf).toBe('');
   });
 
   it('encodes arguments with NUL after each, empty ones too', () => {
