@@ -21,7 +21,7 @@ import {
   STDIO_IGNORE,
   STDIO_PIPE,
 } from '../native.js';
-import { checkDelay, checkOptions, DEFAULT_GRACE_MS, optionNames, terminationSettings, unknownOption } from '../tree/options.js';
+import { checkDelay, checkOptions, DEFAULT_GRACE_MS, requireOptions, terminationSettings, unknownOption } from '../tree/options.js';
 import type { Containment, SpawnOptions, TerminationOptions } from '../types.js';
 import { environmentOf, newTree, treeIdOf } from './environment.js';
 import { leafName } from './leaf.js';
@@ -153,10 +153,10 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
  */
 function groupsOf(options: unknown): number {
   let groups = 0;
-  for (const name of optionNames('spawn', options)) {
+  for (const name in requireOptions('spawn', options)) {
     const group = GROUPS.get(name);
-    if (group === undefined) throw unknownOption('spawn', name, SPAWN_OPTIONS);
-    groups |= group;
+    if (group !== undefined) groups |= group;
+    else if (Object.hasOwn(options as object, name)) throw unknownOption('spawn', name, SPAWN_OPTIONS);
   }
   const prototype = Object.getPrototypeOf(options);
   return prototype === Object.prototype || prototype === null ? groups : ALL;
@@ -192,7 +192,7 @@ export function flag(value: unknown, option: string, otherwise: boolean): boolea
 
 function oneOf<T extends string>(value: unknown, option: string, choices: readonly T[], otherwise: T): T {
   if (value === undefined) return otherwise;
-  if (choices.includes(value as T)) return value as T;
+  for (let i = 0; i < choices.length; i++) if (choices[i] === value) return value as T;
   throw invalidArgument(option, choices.map((choice) => JSON.stringify(choice)).join(' or '), value);
 }
 

@@ -34,12 +34,12 @@ export function checkDelay(value: unknown, option: string, alternative = ''): nu
 
 /** Refuses what is no object, and names that are not known: a misspelt option must not be lost silently. */
 export function checkOptions(call: string, options: unknown, known: readonly string[]): void {
-  for (const name of optionNames(call, options)) if (!known.includes(name)) throw unknownOption(call, name, known);
+  for (const name of Object.keys(requireOptions(call, options))) if (!known.includes(name)) throw unknownOption(call, name, known);
 }
 
-export function optionNames(call: string, options: unknown): string[] {
-  if (typeof options !== 'object' || options === null) throw invalidArgument(`options of ${call}()`, 'an object', options);
-  return Object.keys(options);
+export function requireOptions(call: string, options: unknown): object {
+  if (typeof options === 'object' && options !== null) return options;
+  throw invalidArgument(`options of ${call}()`, 'an object', options);
 }
 
 export function unknownOption(call: string, name: string, known: readonly string[]): ProcessError {
