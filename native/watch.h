@@ -20,8 +20,8 @@
 
 namespace corral {
 
-// Something a JavaScript handle stands for: a leader of ours, a tree with its keeper, or a foreign process. There may be
-// thousands for a long time, so what only a start or few of them need is not in here but behind a pointer.
+// Something a JavaScript handle stands for: a leader of ours, a tree with its keeper, or a foreign process. There may
+// be thousands for a long time, so what only a start or few of them need is not in here but behind a pointer.
 struct Held {
   enum class Kind : uint8_t { kGroup, kTree, kForeign };
 
@@ -53,8 +53,8 @@ struct Held {
   // thread.
   std::atomic<bool> over{false};
 
-  // Our ends of the pipes, if there are any. The watch thread's until it posts `started`, then JavaScript's, which takes
-  // them and says when they belong to its streams; what nobody takes closes with the id.
+  // Our ends of the pipes, if there are any. The watch thread's until it posts `started`, then JavaScript's, which
+  // takes them and says when they belong to its streams; what nobody takes closes with the id.
   struct Pipes {
     sys::Fd ends[3];
     struct Given {

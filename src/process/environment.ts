@@ -19,13 +19,18 @@ let trees = 0;
 
 /** A value for TREE_MARK: nobody can guess it, and no two trees of one boot share it. Contains no colon. */
 export function newTreeId(): string {
-  prefix ??= uuid().trim().replaceAll('-', '');
-  return `${prefix}.${++trees}`;
+  return treeIdOf(++trees);
 }
 
 /** Which tree of this process it is, counted from 1. */
 export function treeNumber(treeId: string): number {
   return Number(treeId.slice(treeId.indexOf('.') + 1));
+}
+
+/** The id of a tree of this process. */
+export function treeIdOf(tree: number): string {
+  prefix ??= uuid().trim().replaceAll('-', '');
+  return `${prefix}.${tree}`;
 }
 
 /** From the kernel, as loading Node's crypto takes milliseconds; from there where there is no /proc, or no descriptor to read it. */

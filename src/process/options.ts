@@ -3,6 +3,7 @@
  * expected and what came; nothing is started by then. Decides nothing about processes.
  */
 import { fstatSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { invalidArgument } from '../errors.js';
@@ -20,17 +21,17 @@ import {
   STDIO_IGNORE,
   STDIO_PIPE,
 } from '../native.js';
-import { checkDelay, checkOptions, terminationSettings } from '../tree/options.js';
+import { checkDelay, checkOptions, DEFAULT_GRACE_MS, terminationSettings } from '../tree/options.js';
 import type { Containment, SpawnOptions, TerminationOptions } from '../types.js';
 import { environmentOf, newTreeId } from './environment.js';
 import { leafName } from './leaf.js';
 
 /** How a tree is asked to end, and when it is made to. */
 export interface Termination {
-  killSignal: number;
+  readonly killSignal: number;
   /** Between killSignal and SIGKILL; NEVER = no SIGKILL. */
-  graceMs: number;
-  abort: AbortSignal | undefined;
+  readonly graceMs: number;
+  readonly abort: AbortSignal | undefined;
 }
 
 export interface SpawnPlan {
@@ -45,7 +46,7 @@ export interface SpawnPlan {
   source: Readable | undefined;
   stdoutTarget: Writable | undefined;
   stderrTarget: Writable | undefined;
-  labels: Record<string, string>;
+  labels: Readonly<Record<string, string>>;
   /** Who hears what happens to a leader that shares our terminal (`request.terminal`). */
   onTerminal?: TerminalListener;
 }
@@ -67,6 +68,11 @@ const POLICIES = { stop: POLICY_STOP, wait: POLICY_WAIT, leave: POLICY_LEAVE } a
 const LIMITS = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
 const MAX_GROUPS = 256;
 
+const USUAL_TERMINATION: Termination = Object.freeze({
+  killSignal: constants.signals.SIGTERM,
+  graceMs: DEFAULT_GRACE_MS,
+  abort: undefined,
+});
 const TERMINATION_OPTIONS = ['killSignal', 'forceKillAfterDelay', 'signal'] as const;
 export const SPAWN_OPTIONS: ReadonlyArray<keyof SpawnOptions> = [
   ...(['cwd', 'env', 'inheritEnv', 'argv0', 'stdin', 'stdout', 'stderr', 'timeout'] as const),
@@ -133,8 +139,11 @@ export function planTermination(call: string, options: unknown, otherwise: Termi
   });
 }
 
+/** Children that end as usual, nearly all, share what says so. */
 function terminationOf(options: TerminationOptions): Termination {
   const { killSignal, graceMs, abort } = terminationSettings(options);
+  const usual = USUAL_TERMINATION;
+  if (killSignal === usual.killSignal && graceMs === usual.graceMs && abort === undefined) return usual;
   return { killSignal, graceMs: graceMs ?? NEVER, abort };
 }
 
@@ -176,8 +185,10 @@ function directory(cwd: unknown): string {
   return fileURLToPath(cwd);
 }
 
-function labelsOf(labels: unknown): Record<string, string> {
-  if (labels === undefined) return {};
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+
+function labelsOf(labels: unknown): Readonly<Record<string, string>> {
+  if (labels === undefined) return NO_LABELS;
   if (!isRecord(labels)) throw invalidArgument('labels', 'an object of strings', labels);
   for (const [name, value] of Object.entries(labels)) text(value, `labels.${name}`, 'a string', true);
   return { ...labels } as Record<string, string>;

@@ -14,6 +14,7 @@ import {
   NEVER,
   native,
   newId,
+  receive,
   type SpawnRequest,
   STDIO_IGNORE,
   STDIO_PIPE,
@@ -32,9 +33,11 @@ type EventOf<T extends NativeEvent['type']> = Extract<NativeEvent, { type: T }>;
 function begin(request: Partial<SpawnRequest>) {
   const seen: NativeEvent[] = [];
   let wake = () => {};
-  const id = newId((event) => {
-    seen.push(event);
-    wake();
+  const id = newId({
+    [receive](event) {
+      seen.push(event);
+      wake();
+    },
   });
   native().ref();
   onTestFinished(() => {
