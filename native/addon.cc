@@ -94,18 +94,18 @@ Napi::Value open(const Napi::CallbackInfo &info) {
 
 Napi::Value pipes(const Napi::CallbackInfo &info) {
   int fds[3] = {-1, -1, -1};
-  auto held = find(info);
-  if (held != nullptr && held->pipes) {
-    for (int i = 0; i < 3; i++) {
-      fds[i] = held->pipes->ends[i].take();
-      held->pipes->given[i] = {fds[i], inode_of(fds[i])};
+  if (auto held = find(info)) {
+    held->given = std::make_unique<std::array<Held::Given, 3>>();
+    for (size_t i = 0; i < 3; i++) {
+      fds[i] = held->pipes[i].take();
+      (*held->given)[i] = {fds[i], inode_of(fds[i])};
     }
   }
   return {info.Env(), convert::descriptors(info.Env(), fds)};
 }
 
 void pipes_taken(const Napi::CallbackInfo &info) {
-  if (auto held = find(info)) held->pipes.reset();
+  if (auto held = find(info)) held->given.reset();
 }
 
 Napi::Value signal(const Napi::CallbackInfo &info) {

@@ -6,11 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <iterator>
 
 #include "keeper_events.h"
 #include "sys/identity_checks.h"
@@ -63,6 +61,12 @@ void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event
     auto stage = error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter;
     ret_event->leaf_failure = {stage, error, held.leaf->directory};
   }
+}
+
+bool has_pipes(const Held &held) {
+  for (const sys::Fd &pipe : held.pipes)
+    if (pipe) return true;
+  return false;
 }
 
 // A keeper that could not begin, or not in there, may not even have got hold of it.
@@ -279,7 +283,7 @@ void Watch::serve(Command &command) {
   case Command::Type::kClose:
     retired_.push_back(command.held); // an event of it may be behind this one in the batch
     held.closed = true;
-    held.pipes.reset();
+    for (sys::Fd &pipe : held.pipes) pipe.reset();
     if (held.kind == Held::Kind::kForeign) {
       (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
       release(held);
@@ -359,10 +363,7 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
 
   held.itself = shared;
   held.child_pid = started.pid;
-  if (started.pipes[0] || started.pipes[1] || started.pipes[2]) {
-    held.pipes = std::make_unique<Held::Pipes>();
-    std::move(std::begin(started.pipes), std::end(started.pipes), held.pipes->ends);
-  }
+  for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
   if (held.kind == Held::Kind::kTree) {
     {
       std::lock_guard<std::mutex> lock(held.mutex);
@@ -382,14 +383,14 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   Event event(Event::Type::kStarted, held.id);
   event.pid = started.pid;
   (void)sys::start_ticks(started.pid, &event.start_ticks); // not reaped yet, so this is our child even if it has exited
-  event.has_pipes = held.pipes != nullptr;
+  event.has_pipes = has_pipes(held);
   held.environment->post(std::move(event));
   if (timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + timeout_ms);
 }
 
 void Watch::fail(Held &held, int stage, int error) {
   held.announced = held.finished = true;
-  held.pipes.reset();
+  for (sys::Fd &pipe : held.pipes) pipe.reset();
   remove_unused_leaf(held);
   Event event(Event::Type::kFailed, held.id);
   event.stage = stage;
@@ -542,7 +543,7 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed
     event.keeper_pid = held.child_pid;
     if (event.error != 0) remove_unused_leaf(held);
     describe_leaf(held, event.leaf, event.error, &event);
-    event.has_pipes = held.pipes != nullptr;
+    event.has_pipes = has_pipes(held);
     break;
   }
   case Event::Type::kFailed:

@@ -7,6 +7,7 @@
 // Shared between threads: what is guarded by Watch::mutex_ and, of each Held, what is marked so.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -53,16 +54,12 @@ struct Held {
   // thread.
   std::atomic<bool> over{false};
 
-  // Our ends of the pipes, if there are any. The watch thread's until it posts `started`, then JavaScript's, which
-  // takes them and says when they belong to its streams; what nobody takes closes with the id.
-  struct Pipes {
-    sys::Fd ends[3];
-    struct Given {
-      int fd = -1;
-      uint64_t inode = 0;
-    } given[3];
+  // JavaScript thread only: the ends of the pipes that it was given, until it has said that they belong to its streams.
+  struct Given {
+    int fd = -1;
+    uint64_t inode = 0;
   };
-  std::unique_ptr<Pipes> pipes;
+  std::unique_ptr<std::array<Given, 3>> given;
 
   // Watch thread only.
   struct Leaf {
@@ -70,6 +67,9 @@ struct Held {
     std::string directory;    // where the keeper's leaf is
     sys::LeafFailure failure; // or why there is none
   };
+  // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
+  // closes with the id.
+  sys::Fd pipes[3];
   std::unique_ptr<Leaf> leaf;                 // kTree at level cgroup
   std::unique_ptr<sys::SpawnRequest> request; // until it is served: holds argv and environment, large or secret
   std::shared_ptr<Held> itself;               // while the thread waits for it
