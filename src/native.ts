@@ -373,19 +373,17 @@ export function closeId(id: number, isEmpty = false): void {
   addon?.close(id, isEmpty);
 }
 
-function dispatch(events: NativeEvent[]): void {
-  for (const event of events) {
-    const receiver = receivers.get(event.id);
-    if (receiver === undefined) continue; // given up; what it held is closed with the id
-    if (event.type === 'started') {
-      const ends = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
-      event.stdin = ends[0];
-      event.stdout = ends[1];
-      event.stderr = ends[2];
-    }
-    receiver[receive](event);
-    if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
+function dispatch(event: NativeEvent): void {
+  const receiver = receivers.get(event.id);
+  if (receiver === undefined) return; // given up; what it held is closed with the id
+  if (event.type === 'started') {
+    const ends = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
+    event.stdin = ends[0];
+    event.stdout = ends[1];
+    event.stderr = ends[2];
   }
+  receiver[receive](event);
+  if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
 }
 
 /**
@@ -411,7 +409,7 @@ export function native(): NativeAddon {
       { cause },
     );
   }
-  loaded.listen(dispatch);
+  loaded.listen((events) => events.forEach(dispatch));
   addon = loaded;
   return addon;
 }

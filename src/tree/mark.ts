@@ -66,21 +66,22 @@ export function isOfNamespace({ namespace }: OwnerMark, ino: number): boolean {
   return namespace === ino % NAMESPACES;
 }
 
-let own: Omit<OwnerMark, 'tree'> | null | undefined;
+let own: number | null | undefined;
 
 /** The limit for a tree of this process; undefined where none can be set without taking something away. */
 export function newMark(tree: number): number | undefined {
   own ??= ownMark();
-  return own === null ? undefined : markOf({ ...own, tree });
+  return own === null ? undefined : own + UNIT * (tree % BYTE);
 }
 
-function ownMark(): Omit<OwnerMark, 'tree'> | null {
+/** That of a tree 0. */
+function ownMark(): number | null {
   const startTicks = native().startTicks(process.pid);
   const namespace = namespaceOf('self');
   // A hard limit lower than the mark belongs to somebody who means it, and can not be raised.
   const isFree = limitsOf('self')?.hard === 'unlimited';
   return isFree && typeof startTicks === 'bigint' && namespace !== undefined
-    ? { pid: process.pid, namespace, ticks: Number(startTicks) }
+    ? markOf({ pid: process.pid, namespace, ticks: Number(startTicks), tree: 0 })
     : null;
 }
 
