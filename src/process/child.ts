@@ -88,7 +88,8 @@ export class SpawnedChild implements Child, Receiver {
   readonly #timeoutMs: number;
   readonly #terminal: { readonly sid: number; readonly listener: TerminalListener | undefined } | undefined;
   readonly #pipes: Pipes | undefined;
-  #forgetAbort: (() => void) | undefined;
+  /** Listens to the signal that ends it. */
+  #cancel: (() => void) | undefined;
   #exited: Deferred<ExitStatus> | undefined;
   #empty: Deferred<TerminationReport> | undefined;
 
@@ -201,19 +202,18 @@ export class SpawnedChild implements Child, Receiver {
   }
 
   /** To write down what happens. */
-  get #ours(): Course {
+  get #record(): Course {
     this.#course ??= new Course();
     return this.#course;
   }
 
   #obey(abort: AbortSignal): void {
-    const cancel = () => {
-      this.#ours.isCanceled = !this.#hasExited;
+    this.#cancel = () => {
+      this.#record.isCanceled = !this.#hasExited;
       this.#end({ ...this.#termination, abort: undefined }); // nobody waits for it: `empty` tells the end
     };
-    abort.addEventListener('abort', cancel, { once: true });
-    this.#forgetAbort = () => abort.removeEventListener('abort', cancel);
-    if (abort.aborted) cancel();
+    abort.addEventListener('abort', this.#cancel, { once: true });
+    if (abort.aborted) this.#cancel();
   }
 
   // ---- what the caller can do -------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ export class SpawnedChild implements Child, Receiver {
     return async (isLed) => {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
-      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#ours.leaderGone;
+      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#record.leaderGone;
       const mark = treeIdOf(this.#tree);
       claim ??= claimOf(this.identity, { leader: true, heldAt, mark, limit, ...(leaf === undefined ? {} : { leaf }) });
       const seen = selectMembers(table, claim, self(), {
@@ -345,14 +345,14 @@ export class SpawnedChild implements Child, Receiver {
         this.#leaderExited(event);
         break;
       case 'terminated':
-        this.#ours.terminated = [...(this.#ours.terminated ?? []), ...event.members];
+        this.#record.terminated = [...(this.#record.terminated ?? []), ...event.members];
         break;
       case 'survivors':
-        if (event.members.length > 0) this.#ours.survivors = [...(this.#ours.survivors ?? []), ...event.members];
+        if (event.members.length > 0) this.#record.survivors = [...(this.#record.survivors ?? []), ...event.members];
         else this.#keeperFailed();
         break;
       case 'empty':
-        if (event.flags & END_TIMED_OUT) this.#ours.timedOut = true;
+        if (event.flags & END_TIMED_OUT) this.#record.timedOut = true;
         this.#keeperIsGone();
         // Who was left is found with the help of the leader's pidfd, which is kept until then.
         if (event.flags & END_LEFT) this.#leaveOrEnd();
@@ -365,8 +365,8 @@ export class SpawnedChild implements Child, Receiver {
         this.#terminal?.listener?.hungUp();
         break;
       case 'lost':
-        this.#ours.keeperLost = true;
-        this.#ours.leaderIsGone(event.atTicks);
+        this.#record.keeperLost = true;
+        this.#record.leaderIsGone(event.atTicks);
         this.#keeperIsGone();
         if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
         else this.#endByScan(this.#ending?.termination ?? this.#termination);
@@ -381,13 +381,13 @@ export class SpawnedChild implements Child, Receiver {
   }
 
   #keeperFailed(): void {
-    const survivors = (this.#ours.survivors ?? []).map((member) => survivor(member, this.identity.bootId));
-    this.#ours.survivors = undefined;
+    const survivors = (this.#record.survivors ?? []).map((member) => survivor(member, this.identity.bootId));
+    this.#record.survivors = undefined;
     this.#ladderOver(this.#keeperReport(survivors, survivors.every(isNotForced) ? 0 : END_FORCED));
   }
 
   #leaderExited(event: ExitedEvent): void {
-    const course = this.#ours;
+    const course = this.#record;
     const { exitCode, signal } = endOf(event.status);
     if (event.flags & END_TIMED_OUT) course.timedOut = true;
     const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && course.ending?.isForcing === true);
@@ -412,7 +412,7 @@ export class SpawnedChild implements Child, Receiver {
   }
 
   #setExit(status: ExitStatus): void {
-    this.#ours.exit = status;
+    this.#record.exit = status;
     this.#exited?.resolve(status);
   }
 
@@ -450,12 +450,12 @@ export class SpawnedChild implements Child, Receiver {
 
   #newEnding(termination: Termination): Ending {
     const ending = new Ending(termination);
-    this.#ours.ending = ending;
+    this.#record.ending = ending;
     return ending;
   }
 
   #settleEnding(report: TerminationReport): void {
-    const course = this.#ours;
+    const course = this.#record;
     course.ending?.settle(report);
     course.ending = undefined;
   }
@@ -480,7 +480,7 @@ export class SpawnedChild implements Child, Receiver {
   /** The scan has found nobody alive. How the leader ended comes from who reaps it, and that may be a moment later. */
   #allGone(report: TerminationReport): void {
     if (this.#hasExited || this.keeperLost) this.#finish(this.#withLeader(report));
-    else this.#ours.afterExit = () => this.#finish(this.#withLeader(report));
+    else this.#record.afterExit = () => this.#finish(this.#withLeader(report));
   }
 
   /** Adds what the watch thread has done to the leader at its timeout, and what only it can tell. */
@@ -489,7 +489,7 @@ export class SpawnedChild implements Child, Receiver {
     const { identity } = this;
     const others = report.terminated.filter(({ pid }) => pid !== this.pid);
     const listed = report.terminated.find(({ pid }) => pid === this.pid);
-    const { endedAtTimeout, isForced } = this.#ours;
+    const { endedAtTimeout, isForced } = this.#record;
     if (listed === undefined && !endedAtTimeout) return report;
     // As the kernel shows it when the leader ran what it was asked to: 15 bytes of the file's name.
     const name = listed?.name ?? basename(this.#file).slice(0, 15);
@@ -512,7 +512,7 @@ export class SpawnedChild implements Child, Receiver {
 
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
-    this.#ours.lastReport = report;
+    this.#record.lastReport = report;
     // What the keeper could not remove, because it was killed, or did not, by policy `leave`.
     if (this.#leafName !== undefined && report.proof !== 'cgroup') native().removeLeaf(this.leaf?.directory ?? '', this.#leafName);
     if (this.keeperLost) this.#exitIsUnknown();
@@ -522,10 +522,10 @@ export class SpawnedChild implements Child, Receiver {
   }
 
   #letGo(report: TerminationReport): void {
-    const course = this.#ours;
+    const course = this.#record;
     if (course.firstReport !== undefined) return;
     course.firstReport = report;
-    this.#forgetAbort?.();
+    if (this.#cancel !== undefined) this.#termination.abort?.removeEventListener('abort', this.#cancel);
     this.#pipes?.close();
     this.unref();
     this.#empty?.resolve(report);
@@ -544,7 +544,7 @@ export class SpawnedChild implements Child, Receiver {
       exitCode: null,
       signal: null,
       timedOut: this.timedOut,
-      isCanceled: this.#ours.isCanceled,
+      isCanceled: this.#record.isCanceled,
       isForcefullyTerminated: false,
       durationMs: performance.now() - this.#startedAt,
       resourceUsage: { userCpuMs: 0, systemCpuMs: 0, maxRssBytes: 0 },
@@ -590,7 +590,7 @@ export class SpawnedChild implements Child, Receiver {
   }
 
   #timeOut(): void {
-    this.#ours.timedOut = true;
+    this.#record.timedOut = true;
     if (this.#ending === undefined && this.#lastReport === undefined) this.#endByScan(this.#termination);
   }
 
@@ -599,7 +599,7 @@ export class SpawnedChild implements Child, Receiver {
   #keeperReport(survivors: Survivor[], flags: number, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
     const { bootId } = this.identity;
     return {
-      terminated: (this.#ours.terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
+      terminated: (this.#record.terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
         pid,
         startTicks,
         bootId,
