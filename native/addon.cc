@@ -51,11 +51,9 @@ void unref(const Napi::CallbackInfo &info) {
 void spawn(const Napi::CallbackInfo &info) {
   Environment &self = environment(info);
   uint32_t id = 0;
-  sys::SpawnRequest request;
-  if (!convert::spawn_request(info.Env(), info[0], info[1], info[2], &id, &request)) return;
-  auto kind = request.containment == sys::Containment::kGroup ? Held::Kind::kGroup : Held::Kind::kTree;
-  auto held = std::shared_ptr<Held>(new Held(kind, id, self.shared_from_this()));
-  held->request = std::move(request);
+  auto request = std::make_unique<sys::SpawnRequest>();
+  if (!convert::spawn_request(info.Env(), info[0], info[1], info[2], &id, request.get())) return;
+  auto held = std::make_shared<Held>(id, self.shared_from_this(), std::move(request));
   self.held[id] = held;
   self.ref(info.Env());
   Watch::instance().spawn(std::move(held));
@@ -85,7 +83,7 @@ Napi::Value open(const Napi::CallbackInfo &info) {
   // kill(2) gives 0, -1 and negative numbers a meaning; nothing here ever does.
   int error = pid <= 0 ? -EINVAL : sys::open_process(pid, expected, &pidfd, &ticks);
   if (error == 0) {
-    auto held = std::shared_ptr<Held>(new Held(Held::Kind::kForeign, id, self.shared_from_this()));
+    auto held = std::make_shared<Held>(id, self.shared_from_this());
     held->pid.store(pid, std::memory_order_relaxed);
     held->start_ticks = ticks;
     held->pidfd.store(pidfd.take(), std::memory_order_release);
@@ -98,18 +96,17 @@ Napi::Value open(const Napi::CallbackInfo &info) {
 Napi::Value pipes(const Napi::CallbackInfo &info) {
   int fds[3] = {-1, -1, -1};
   if (auto held = find(info)) {
-    for (int i = 0; i < 3; i++) {
+    held->given = std::make_unique<std::array<Held::Given, 3>>();
+    for (size_t i = 0; i < 3; i++) {
       fds[i] = held->pipes[i].take();
-      held->given[i] = {fds[i], inode_of(fds[i])};
+      (*held->given)[i] = {fds[i], inode_of(fds[i])};
     }
   }
   return {info.Env(), convert::descriptors(info.Env(), fds)};
 }
 
 void pipes_taken(const Napi::CallbackInfo &info) {
-  if (auto held = find(info)) {
-    for (Held::Given &given : held->given) given = {};
-  }
+  if (auto held = find(info)) held->given.reset();
 }
 
 Napi::Value signal(const Napi::CallbackInfo &info) {

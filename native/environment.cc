@@ -14,7 +14,8 @@ namespace {
 // A worker can be terminated after it was given descriptors and before its streams own them, which would close them.
 // What streams owned has been closed when we get here, and its number may be another's by now.
 void close_untaken(const Held &held) {
-  for (const Held::Given &given : held.given) {
+  if (!held.given) return;
+  for (const Held::Given &given : *held.given) {
     if (given.inode != 0 && inode_of(given.fd) == given.inode) (void)close(given.fd);
   }
 }

@@ -26,7 +26,7 @@ constexpr size_t kWatchStack = 512 * 1024;
 
 // False when there is no keeper (yet, or any more).
 bool send_packet(Held &held, const void *packet, size_t size) {
-  std::lock_guard<std::mutex> lock(held.control_mutex);
+  std::lock_guard<std::mutex> lock(held.mutex);
   // A full socket means that the keeper has hundreds of requests before it already: one more would say nothing new.
   if (held.control) (void)send(held.control.get(), packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
   // A member may have stopped the keeper: SIGSTOP can not be refused.
@@ -57,12 +57,25 @@ int64_t number_held_at(const Held &held) {
 
 // What became of the leaf, if one was wanted.
 void describe_leaf(const Held &held, uint32_t flags, int error, Event *ret_event) {
-  if (held.request.containment != sys::Containment::kCgroup) return;
+  if (!held.leaf) return;
   ret_event->wants_leaf = true;
   ret_event->leaf = flags;
-  ret_event->leaf_failure = held.leaf_failure;
-  if (!held.leaf_directory.empty())
-    ret_event->leaf_failure = {error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter, error, held.leaf_directory};
+  ret_event->leaf_failure = held.leaf->failure;
+  if (!held.leaf->directory.empty()) {
+    auto stage = error == 0 ? sys::LeafStage::kNone : sys::LeafStage::kEnter;
+    ret_event->leaf_failure = {stage, error, held.leaf->directory};
+  }
+}
+
+bool has_pipes(const Held &held) {
+  for (const sys::Fd &pipe : held.pipes)
+    if (pipe) return true;
+  return false;
+}
+
+// A keeper that could not begin, or not in there, may not even have got hold of it.
+void remove_unused_leaf(const Held &held) {
+  if (held.leaf && !held.leaf->directory.empty()) sys::remove_leaf(held.leaf->directory, held.leaf->name);
 }
 
 // The descriptor that came along, if any. The room for one is padded to that for two (cmsg(3)), so there may be two,
@@ -82,6 +95,16 @@ bool take_descriptor(const struct msghdr &message, sys::Fd *ret_fd) {
 }
 
 } // namespace
+
+Held::Held(uint32_t id, std::shared_ptr<Environment> environment)
+    : kind(Kind::kForeign), id(id), environment(std::move(environment)), since_us(sys::monotonic_us()) {}
+
+Held::Held(uint32_t id, std::shared_ptr<Environment> environment, std::unique_ptr<sys::SpawnRequest> asked)
+    : kind(asked->containment == sys::Containment::kGroup ? Kind::kGroup : Kind::kTree), id(id),
+      environment(std::move(environment)), since_us(sys::monotonic_us()), request(std::move(asked)),
+      on_owner_exit(request->on_owner_exit), kill_signal(request->kill_signal), grace_ms(request->grace_ms) {
+  if (request->containment == sys::Containment::kCgroup) leaf.reset(new Leaf{request->leaf, {}, {}});
+}
 
 Held::~Held() {
   int fd = pidfd.load(std::memory_order_acquire);
@@ -131,7 +154,7 @@ int Watch::signal(Held &held, int signal, bool group) {
   // Before 6.9 a group is signalled by number, which names our group only as long as its leader is not reaped: that of
   // kGroup by us (under the same mutex), that of kTree by the keeper, which keeps it until the tree is empty.
   if (held.kind == Held::Kind::kForeign) return -EOPNOTSUPP;
-  std::lock_guard<std::mutex> lock(held.reap_mutex);
+  std::lock_guard<std::mutex> lock(held.mutex);
   if (held.reaped || sys::pidfd_signal(pidfd, 0) == -ESRCH) return -ESRCH;
   return ::kill(-held.pid.load(std::memory_order_relaxed), signal) < 0 ? -errno : 0;
 }
@@ -272,7 +295,7 @@ void Watch::serve(Command &command) {
     }
     break;
   case Command::Type::kForeign:
-    if (!held.finished) hold(command.held);
+    if (!held.finished) held.itself = command.held;
     break;
   case Command::Type::kRemoveLeaf: // done above
     break;
@@ -281,20 +304,20 @@ void Watch::serve(Command &command) {
     for (sys::Fd &pipe : held.pipes) pipe.reset();
     if (held.kind == Held::Kind::kForeign) {
       (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.load(std::memory_order_relaxed), nullptr);
-      release(&held);
+      release(held);
     } else if (held.kind == Held::Kind::kTree) {
       drop_control(held); // end of file: to the keeper we are dead, and its onOwnerExit policy decides
     } else if (held.child_pid == 0) {
       // A ladder that still has somebody to end goes on without its listener. A group of zombies looks like that, too,
       // but for whoever has seen that nobody is alive.
       if (!command.is_empty && held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
-        hold(command.held);
+        held.itself = command.held;
       } else {
         set_deadline(held, 0);
-        release(&held);
+        release(held);
       }
-    } else if (held.request.on_owner_exit == CORRAL_POLICY_STOP && !held.forcing) {
-      begin_ladder(held, held.request.kill_signal, held.request.grace_ms);
+    } else if (held.on_owner_exit == CORRAL_POLICY_STOP && !held.forcing) {
+      begin_ladder(held, held.kill_signal, held.grace_ms);
     }
     break;
   }
@@ -320,21 +343,14 @@ void Watch::drop(sys::Fd &fd) {
 }
 
 void Watch::drop_control(Held &held) {
-  std::lock_guard<std::mutex> lock(held.control_mutex);
+  std::lock_guard<std::mutex> lock(held.mutex);
   drop(held.control);
   // A member may have stopped the keeper, and it has to see the end of file.
   if (held.child_pidfd) (void)sys::pidfd_signal(held.child_pidfd.get(), SIGCONT);
 }
 
-void Watch::hold(const std::shared_ptr<Held> &held) {
-  active_.emplace(held.get(), held);
-}
-
-void Watch::release(Held *held) {
-  auto found = active_.find(held);
-  if (found == active_.end()) return;
-  retired_.push_back(std::move(found->second));
-  active_.erase(found);
+void Watch::release(Held &held) {
+  if (held.itself) retired_.push_back(std::move(held.itself));
 }
 
 // ---- starting
@@ -342,14 +358,16 @@ void Watch::release(Held *held) {
 
 void Watch::start(const std::shared_ptr<Held> &shared) {
   Held &held = *shared;
+  std::unique_ptr<sys::SpawnRequest> request = std::move(held.request);
+  const int64_t timeout_ms = request->timeout_ms;
   sys::Started started;
   sys::SpawnFailure failure;
-  bool ok = sys::start(held.request, &started, &failure);
+  bool ok = sys::start(*request, &started, &failure);
   // What can not be watched is not started; a keeper has not begun yet.
   if (ok) {
     int error = add(started.pidfd.get(), Source::kChild, &held);
     if (error == 0 && started.control) error = add(started.control.get(), Source::kControl, &held);
-    if (error == 0 && started.control) error = sys::order_start(held.request, &started);
+    if (error == 0 && started.control) error = sys::order_start(*request, &started);
     if (error < 0) {
       for (sys::Fd *fd : {&started.control, &started.pidfd})
         if (*fd) (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, fd->get(), nullptr);
@@ -358,22 +376,22 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
       ok = false;
     }
   }
-  for (sys::Fd &lent : held.request.lent) lent.reset();
-  // argv and environment are not needed any more, and may be large or secret.
-  for (std::string *text : {&held.request.argv, &held.request.env}) std::string().swap(*text);
+  request.reset(); // closes what was lent to the child, before anybody hears of it
   if (!ok) return fail(held, failure.stage, failure.error);
 
-  hold(shared);
+  held.itself = shared;
   held.child_pid = started.pid;
+  for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
   if (held.kind == Held::Kind::kTree) {
     {
-      std::lock_guard<std::mutex> lock(held.control_mutex);
+      std::lock_guard<std::mutex> lock(held.mutex);
       held.child_pidfd = std::move(started.pidfd);
       held.control = std::move(started.control);
     }
-    held.leaf_directory = std::move(started.leaf.directory);
-    held.leaf_failure = std::move(started.leaf_failure);
-    for (int i = 0; i < 3; i++) held.pipes[i] = std::move(started.pipes[i]);
+    if (held.leaf) {
+      held.leaf->directory = std::move(started.leaf.directory);
+      held.leaf->failure = std::move(started.leaf_failure);
+    }
     return; // the keeper will say `started` or `failed`
   }
   int pidfd = started.pidfd.take();
@@ -383,19 +401,15 @@ void Watch::start(const std::shared_ptr<Held> &shared) {
   Event event(Event::Type::kStarted, held.id);
   event.pid = started.pid;
   (void)sys::start_ticks(started.pid, &event.start_ticks); // not reaped yet, so this is our child even if it has exited
-  for (int i = 0; i < 3; i++) {
-    event.has_pipes |= static_cast<bool>(started.pipes[i]);
-    held.pipes[i] = std::move(started.pipes[i]);
-  }
+  event.has_pipes = has_pipes(held);
   held.environment->post(std::move(event));
-  if (held.request.timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + held.request.timeout_ms);
+  if (timeout_ms > 0) set_deadline(held, sys::monotonic_ms() + timeout_ms);
 }
 
 void Watch::fail(Held &held, int stage, int error) {
   held.announced = held.finished = true;
   for (sys::Fd &pipe : held.pipes) pipe.reset();
-  // A keeper that could not begin may not even have got hold of it.
-  if (!held.leaf_directory.empty()) sys::remove_leaf(held.leaf_directory, held.request.leaf);
+  remove_unused_leaf(held);
   Event event(Event::Type::kFailed, held.id);
   event.stage = stage;
   event.error = error;
@@ -445,10 +459,10 @@ void Watch::expire(int64_t now_ms) {
     set_deadline(held, 0);
     if (held.forcing) {
       force(held);
-      if (held.child_pid == 0) release(&held);
+      if (held.child_pid == 0) release(held);
     } else {
       held.end_flags |= CORRAL_END_TIMED_OUT;
-      begin_ladder(held, held.request.kill_signal, held.request.grace_ms);
+      begin_ladder(held, held.kill_signal, held.grace_ms);
     }
   }
 }
@@ -463,7 +477,7 @@ void Watch::on_child_exit(Held &held) {
   sys::ExitReport report;
   int reaped;
   {
-    std::lock_guard<std::mutex> lock(held.reap_mutex);
+    std::lock_guard<std::mutex> lock(held.mutex);
     reaped = sys::reap(held.child_pid, sys::Reap::kIfExited, &report);
     if (reaped == 0) return; // a tracer has it still; it will be told again
     if (held.kind == Held::Kind::kGroup) held.reaped = true;
@@ -472,7 +486,7 @@ void Watch::on_child_exit(Held &held) {
 
   if (held.kind == Held::Kind::kTree) {
     {
-      std::lock_guard<std::mutex> lock(held.control_mutex);
+      std::lock_guard<std::mutex> lock(held.mutex);
       drop(held.child_pidfd);
     }
     drop_control(held);
@@ -486,7 +500,7 @@ void Watch::on_child_exit(Held &held) {
         held.environment->post(std::move(event));
       }
     }
-    release(&held);
+    release(held);
     return;
   }
 
@@ -507,7 +521,7 @@ void Watch::on_child_exit(Held &held) {
   held.environment->post(std::move(event));
   // A running ladder goes on for the rest of the group, if there is one: the pidfd still names it (6.9).
   if (!held.forcing || Watch::signal(held, 0, true) == -ESRCH) set_deadline(held, 0);
-  if (held.deadline_ms == 0) release(&held);
+  if (held.deadline_ms == 0) release(held);
 }
 
 void Watch::on_control(Held &held) {
@@ -545,10 +559,9 @@ bool Watch::on_packet(Held &held, const char *bytes, size_t size, sys::Fd passed
     }
     held.pidfd.store(passed.take(), std::memory_order_release);
     event.keeper_pid = held.child_pid;
-    // The keeper may not have got hold of it.
-    if (event.error != 0 && !held.leaf_directory.empty()) sys::remove_leaf(held.leaf_directory, held.request.leaf);
+    if (event.error != 0) remove_unused_leaf(held);
     describe_leaf(held, event.leaf, event.error, &event);
-    for (const sys::Fd &pipe : held.pipes) event.has_pipes |= static_cast<bool>(pipe);
+    event.has_pipes = has_pipes(held);
     break;
   }
   case Event::Type::kFailed:
@@ -587,7 +600,7 @@ void Watch::on_foreign_exit(Held &held) {
   held.finished = true;
   event.has_status = error == 0;
   held.environment->post(std::move(event));
-  release(&held);
+  release(held);
 }
 
 } // namespace corral

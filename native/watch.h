@@ -7,11 +7,12 @@
 // Shared between threads: what is guarded by Watch::mutex_ and, of each Held, what is marked so.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <string>
 #include <vector>
 
 #include "environment.h"
@@ -20,12 +21,15 @@
 
 namespace corral {
 
-// Something a JavaScript handle stands for: a leader of ours, a tree with its keeper, or a foreign process.
+// Something a JavaScript handle stands for: a leader of ours, a tree with its keeper, or a foreign process. There may
+// be thousands for a long time, so what only a start or few of them need is not in here but behind a pointer.
 struct Held {
-  enum class Kind { kGroup, kTree, kForeign };
+  enum class Kind : uint8_t { kGroup, kTree, kForeign };
 
-  Held(Kind kind, uint32_t id, std::shared_ptr<Environment> environment)
-      : kind(kind), id(id), environment(std::move(environment)), since_us(sys::monotonic_us()) {}
+  // kForeign.
+  Held(uint32_t id, std::shared_ptr<Environment> environment);
+  // kGroup and kTree.
+  Held(uint32_t id, std::shared_ptr<Environment> environment, std::unique_ptr<sys::SpawnRequest> request);
 
   const Kind kind;
   const uint32_t id;
@@ -36,12 +40,13 @@ struct Held {
   // returns), read by any thread after it; closed with the object.
   std::atomic<int> pidfd{-1};
   std::atomic<int32_t> pid{0};
+
+  // Guards the next three.
+  std::mutex mutex;
   // kGroup: reaping and the group signal of kernels before 6.9 exclude each other, so that a group number can not be
   // recycled in between.
-  std::mutex reap_mutex;
   bool reaped = false;
   // kTree: the way to the keeper. Opened and closed by the watch thread, used by any.
-  std::mutex control_mutex;
   sys::Fd child_pidfd;
   sys::Fd control;
 
@@ -53,24 +58,33 @@ struct Held {
   struct Given {
     int fd = -1;
     uint64_t inode = 0;
-  } given[3];
+  };
+  std::unique_ptr<std::array<Given, 3>> given;
 
   // Watch thread only.
-  sys::SpawnRequest request;
-  int32_t child_pid = 0;         // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
-  std::string leaf_directory;    // kTree at level cgroup: where the keeper's leaf is
-  sys::LeafFailure leaf_failure; // or why there is none
+  struct Leaf {
+    std::string name;
+    std::string directory;    // where the keeper's leaf is
+    sys::LeafFailure failure; // or why there is none
+  };
   // Our ends. The watch thread's until it posts `started`, then JavaScript's, which takes them; what nobody takes
   // closes with the id.
   sys::Fd pipes[3];
+  std::unique_ptr<Leaf> leaf;                 // kTree at level cgroup
+  std::unique_ptr<sys::SpawnRequest> request; // until it is served: holds argv and environment, large or secret
+  std::shared_ptr<Held> itself;               // while the thread waits for it
+  uint32_t on_owner_exit = 0;                 // of the request, as the next two: how its ladder goes
+  int32_t kill_signal = 0;
+  int64_t grace_ms = 0;
+  int32_t child_pid = 0;       // what we must reap: leader (kGroup) or keeper (kTree); 0 = nothing (any more)
+  uint32_t end_flags = 0;      // kGroup: enum corral_end
   uint64_t start_ticks = 0;    // kForeign
+  int64_t deadline_ms = 0;     // kGroup: next step of the ladder, monotonic; 0 = none
+  bool forcing = false;        // kGroup: the next step is SIGKILL
   bool awaits_reaping = false; // kForeign: dead, and its status comes with the end of the reaping
   bool announced = false;      // `started` or `failed` was posted
   bool finished = false;       // its last event was posted (kTree: came from the keeper)
   bool closed = false;         // nobody wants events any more
-  uint32_t end_flags = 0;      // kGroup: enum corral_end
-  int64_t deadline_ms = 0;     // kGroup: next step of the ladder, monotonic; 0 = none
-  bool forcing = false;        // kGroup: the next step is SIGKILL
 
   ~Held();
 };
@@ -118,8 +132,7 @@ private:
   int add(int fd, Source source, Held *held);
   void drop(sys::Fd &fd);
   void drop_control(Held &held);
-  void hold(const std::shared_ptr<Held> &held);
-  void release(Held *held);
+  void release(Held &held);
 
   void start(const std::shared_ptr<Held> &held);
   void fail(Held &held, int stage, int error);
@@ -138,7 +151,6 @@ private:
   bool started_ = false;       // guarded by mutex_
 
   int epoll_ = -1, wake_ = -1;
-  std::unordered_map<Held *, std::shared_ptr<Held>> active_;
   std::vector<std::shared_ptr<Held>> retired_; // kept until the batch of epoll events that may name them is done
   std::multimap<int64_t, Held *> deadlines_;
 };

@@ -328,7 +328,13 @@ export interface NativeAddon {
 let addon: NativeAddon | undefined;
 let lastId = 0;
 const NO_PIPES = [-1, -1, -1] as const;
-const receivers = new Map<number, (event: NativeEvent) => void>();
+
+/** How the events of the addon come in. */
+export const receive = Symbol('receive');
+export interface Receiver {
+  [receive](event: NativeEvent): void;
+}
+const receivers = new Map<number, Receiver>();
 
 let report: KernelReport | undefined;
 
@@ -354,11 +360,16 @@ export function requirePidfd(): void {
 }
 
 /** Takes an id for spawn, open or scan, unique in this environment, and names who receives its events. */
-export function newId(receive: (event: NativeEvent) => void): number {
+export function newId(receiver: Receiver): number {
   do lastId = lastId >= 0x7fffffff ? 1 : lastId + 1;
   while (receivers.has(lastId));
-  receivers.set(lastId, receive);
+  receivers.set(lastId, receiver);
   return lastId;
+}
+
+/** Names another who receives the events of an id from now on. */
+export function passId(id: number, receiver: Receiver): void {
+  receivers.set(id, receiver);
 }
 
 /** Gives an id back: no event reaches its receiver any more, the addon drops what it holds for it. */
@@ -391,14 +402,17 @@ export function requestSpawn(id: number, request: SpawnRequest): void {
   native().spawn(spawnNumbers, text, request.settings);
 }
 
-function dispatch(events: NativeEvent[]): void {
-  for (const event of events) {
-    const receive = receivers.get(event.id);
-    if (receive === undefined) continue; // given up; what it held is closed with the id
-    if (event.type === 'started') [event.stdin, event.stdout, event.stderr] = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
-    receive(event);
-    if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
+function dispatch(event: NativeEvent): void {
+  const receiver = receivers.get(event.id);
+  if (receiver === undefined) return; // given up; what it held is closed with the id
+  if (event.type === 'started') {
+    const ends = event.hasPipes ? native().pipes(event.id) : NO_PIPES;
+    event.stdin = ends[0];
+    event.stdout = ends[1];
+    event.stderr = ends[2];
   }
+  receiver[receive](event);
+  if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
 }
 
 /**
@@ -424,7 +438,7 @@ export function native(): NativeAddon {
       { cause },
     );
   }
-  loaded.listen(dispatch);
+  loaded.listen((events) => events.forEach(dispatch));
   addon = loaded;
   return addon;
 }

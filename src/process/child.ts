@@ -22,13 +22,15 @@ import {
   type NativeEvent,
   NEVER,
   native,
+  type Receiver,
+  receive,
   SCOPE_GROUP,
   SCOPE_PROCESS,
 } from '../native.js';
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { markedBy } from '../tree/mark.js';
+import { markedBy, newMark } from '../tree/mark.js';
 import { type Claim, claimOf, type IsLed, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
@@ -47,7 +49,7 @@ import type {
 } from '../types.js';
 import { treeIdOf } from './environment.js';
 import { leafName, leafProblem } from './leaf.js';
-import { planTermination, type SpawnPlan, type Termination } from './options.js';
+import { planTermination, type SpawnPlan, type TerminalListener, type Termination } from './options.js';
 import { Pipes } from './stdio.js';
 
 type StartedEvent = Extract<NativeEvent, { type: 'started' }>;
@@ -61,123 +63,157 @@ const NOT_FORCED_MS = 2000;
 const ESRCH = -constants.errno.ESRCH;
 const ESTALE = -constants.errno.ESTALE;
 
-/** For spawn.ts only: how the events of the addon come in. */
-export const receive = Symbol('receive');
-
-export class SpawnedChild implements Child {
+/** A child may be held for long, and thousands of them: it has a field for what is always there, the rest is made when it is needed. */
+export class SpawnedChild implements Child, Receiver {
   readonly pid: number;
-  readonly identity: ProcessIdentity;
-  readonly pgid: number;
-  readonly sid: number;
   readonly containment: Containment;
-  readonly containmentReason: string | null;
   readonly labels: Readonly<Record<string, string>>;
-  readonly stdin: Writable | null;
-  readonly stdout: Readable | null;
-  readonly stderr: Readable | null;
-  exitCode: number | null = null;
-  signalCode: NodeJS.Signals | null = null;
-  /**
-   * The leader has exited. Never rejects. When its keeper died before it could tell how, exit code and signal are both null: not known.
-   */
-  readonly exited: Promise<ExitStatus>;
-  /**
-   * No live member is left and our ends of the pipes are closed; or SIGKILL did not help, and the report names the survivors. Never
-   * rejects. With onLeaderExit 'leave': the leader has exited, and the report names those who were left.
-   */
-  readonly empty: Promise<TerminationReport>;
-  /** The timeout of the run has come, for the leader or for those who outlived it. */
-  timedOut = false;
-  /** The keeper was killed; what was left of the tree was ended by session, group, descent and mark. */
-  keeperLost = false;
+  /** Level `cgroup`: what became of the tree's own cgroup. */
+  readonly leaf: LeafReport | undefined;
   /** Called whenever a ladder has ended and somebody lives, also when nobody had called stop(). */
   onSurvivors: ((report: TerminationReport) => void) | undefined;
 
-  /** Level `cgroup`: what became of the tree's own cgroup. */
-  readonly leaf: LeafReport | undefined;
-
   readonly #id: number;
+  readonly #startTicks: number;
+  #identity: ProcessIdentity | undefined;
   readonly #keeperPid: number;
-  readonly #startedAt = performance.now();
-  /** As the kernel shows it when the leader ran what it was asked to: 15 bytes of the file's name. */
-  readonly #name: string;
+  /** In whole milliseconds: V8 keeps those in the field itself. */
+  readonly #startedAt = Math.trunc(performance.now());
+  readonly #file: string;
   readonly #onLeaderExit: SpawnPlan['onLeaderExit'];
   readonly #termination: Termination;
+  /** The number of the tree: what its id and its mark are made of. */
   readonly #tree: number;
-  readonly #treeMark: number | undefined;
+  readonly #isMarked: boolean;
   readonly #timeoutMs: number;
-  readonly #onTerminal: SpawnPlan['onTerminal'];
+  readonly #terminal: { readonly sid: number; readonly listener: TerminalListener | undefined } | undefined;
   readonly #pipes: Pipes | undefined;
-  #resolveExited!: (status: ExitStatus) => void;
-  /** Absent once it was called. */
-  #resolveEmpty: ((report: TerminationReport) => void) | undefined;
-  #forgetAbort: (() => void) | undefined;
+  /** Listens to the signal that ends it. */
+  #cancel: (() => void) | undefined;
+  #exited: Deferred<ExitStatus> | undefined;
+  #empty: Deferred<TerminationReport> | undefined;
 
-  /** When the leader's number was last its own, on the clock of start times; 0n: nobody can say. */
-  readonly #leaderGone: Promise<bigint>;
-  #setLeaderGone!: (atTicks: bigint) => void;
   #isRefed = true;
   #isReleased = false;
-  #isCanceled = false;
-  #hasExited = false;
-  #isForced = false;
-  #endedAtTimeout = false;
-  #afterExit: (() => void) | undefined;
   /** A keeper holds the tree and says when it is empty. Otherwise that takes a scan. */
   #isKept: boolean;
-  /** Nobody is left. */
-  #lastReport: TerminationReport | undefined;
-  #ending: Ending | undefined;
-  #terminated: Member[] | undefined;
-  #survivors: Member[] | undefined;
+  #course: Course | undefined;
 
   constructor(plan: SpawnPlan, event: StartedEvent) {
+    const { request, termination } = plan;
     this.#id = event.id;
-    this.pid = this.pgid = event.pid;
-    this.sid = plan.request.terminal ? self().sid : event.pid;
-    this.#onTerminal = plan.onTerminal;
-    this.identity = { pid: event.pid, startTicks: event.startTicks, bootId: bootId() };
+    this.pid = event.pid;
+    this.#startTicks = Number(event.startTicks);
+    this.#terminal = request.terminal ? { sid: self().sid, listener: plan.onTerminal } : undefined;
     this.leaf = event.leaf;
-    this.containmentReason = event.leaf === undefined ? null : leafProblem(event.leaf);
     this.containment = this.containmentReason === null ? plan.containment : 'tree';
     this.labels = plan.labels;
     this.#keeperPid = event.keeperPid;
     this.#isKept = plan.containment !== 'group';
-    this.#name = basename(plan.request.file).slice(0, 15);
+    this.#file = request.file;
     this.#onLeaderExit = plan.onLeaderExit;
-    this.#termination = plan.termination;
-    this.#timeoutMs = plan.request.timeoutMs;
+    this.#termination = termination;
+    this.#timeoutMs = request.timeoutMs;
     this.#tree = plan.tree;
-    this.#treeMark = plan.request.mark;
-    this.exited = new Promise((resolve) => {
-      this.#resolveExited = resolve;
-    });
-    this.empty = new Promise((resolve) => {
-      this.#resolveEmpty = resolve;
-    });
-
-    this.#leaderGone = new Promise((resolve) => {
-      this.#setLeaderGone = resolve;
-    });
-
+    this.#isMarked = request.mark !== undefined;
     this.#pipes = event.hasPipes ? new Pipes(event, plan) : undefined;
-    this.stdin = this.#pipes?.stdin ?? null;
-    this.stdout = this.#pipes?.stdout ?? null;
-    this.stderr = this.#pipes?.stderr ?? null;
     if (this.#isKept) protectKeeper(event.keeperPid); // nothing can fail from here on
+    if (termination.abort !== undefined) this.#obey(termination.abort);
+  }
 
-    const { abort } = plan.termination;
-    if (abort !== undefined) this.#obey(abort);
+  // ---- what is known ----------------------------------------------------------------------------------------------------
+
+  get identity(): ProcessIdentity {
+    this.#identity ??= { pid: this.pid, startTicks: BigInt(this.#startTicks), bootId: bootId() };
+    return this.#identity;
+  }
+
+  get pgid(): number {
+    return this.pid;
+  }
+
+  get sid(): number {
+    return this.#terminal?.sid ?? this.pid;
+  }
+
+  get containmentReason(): string | null {
+    return this.leaf === undefined ? null : leafProblem(this.leaf);
+  }
+
+  get stdin(): Writable | null {
+    return this.#pipes?.stdin ?? null;
+  }
+
+  get stdout(): Readable | null {
+    return this.#pipes?.stdout ?? null;
+  }
+
+  get stderr(): Readable | null {
+    return this.#pipes?.stderr ?? null;
+  }
+
+  get exitCode(): number | null {
+    return this.#course?.exit?.exitCode ?? null;
+  }
+
+  get signalCode(): NodeJS.Signals | null {
+    return this.#course?.exit?.signal ?? null;
+  }
+
+  /**
+   * The leader has exited. Never rejects. When its keeper died before it could tell how, exit code and signal are both null: not known.
+   */
+  get exited(): Promise<ExitStatus> {
+    this.#exited ??= new Deferred(this.#course?.exit);
+    return this.#exited.promise;
+  }
+
+  /**
+   * No live member is left and our ends of the pipes are closed; or SIGKILL did not help, and the report names the survivors. Never
+   * rejects. With onLeaderExit 'leave': the leader has exited, and the report names those who were left.
+   */
+  get empty(): Promise<TerminationReport> {
+    this.#empty ??= new Deferred(this.#course?.firstReport);
+    return this.#empty.promise;
+  }
+
+  /** The timeout of the run has come, for the leader or for those who outlived it. */
+  get timedOut(): boolean {
+    return this.#course?.timedOut === true;
+  }
+
+  /** The keeper was killed; what was left of the tree was ended by session, group, descent and mark. */
+  get keeperLost(): boolean {
+    return this.#course?.keeperLost === true;
+  }
+
+  get #hasExited(): boolean {
+    return this.#course?.exit !== undefined;
+  }
+
+  /** Somebody has begun to end it. */
+  get #ending(): Ending | undefined {
+    return this.#course?.ending;
+  }
+
+  /** Nobody is left. */
+  get #lastReport(): TerminationReport | undefined {
+    return this.#course?.lastReport;
+  }
+
+  /** To write down what happens. */
+  get #record(): Course {
+    this.#course ??= new Course();
+    return this.#course;
   }
 
   #obey(abort: AbortSignal): void {
-    const cancel = () => {
-      this.#isCanceled = !this.#hasExited;
+    this.#cancel = () => {
+      this.#record.isCanceled = !this.#hasExited;
       this.#end({ ...this.#termination, abort: undefined }); // nobody waits for it: `empty` tells the end
     };
-    abort.addEventListener('abort', cancel, { once: true });
-    this.#forgetAbort = () => abort.removeEventListener('abort', cancel);
-    if (abort.aborted) cancel();
+    abort.addEventListener('abort', this.#cancel, { once: true });
+    if (abort.aborted) this.#cancel();
   }
 
   // ---- what the caller can do -------------------------------------------------------------------------------------------
@@ -253,21 +289,16 @@ export class SpawnedChild implements Child {
   #looks(fields: readonly ProcessField[] = ['name', 'state']): (isLed?: IsLed) => Promise<ProcessInfo[]> {
     const leaf = this.#leafName;
     const { startTicks } = this.identity;
-    const limit = this.containment === 'group' ? undefined : this.#treeMark;
+    const limit = this.#isMarked ? newMark(this.#tree) : undefined;
     let claim: Claim | undefined;
     const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
     return async (isLed) => {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
-      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#leaderGone;
-      claim ??= claimOf(this.identity, {
-        leader: true,
-        heldAt,
-        mark: treeIdOf(this.#tree),
-        limit,
-        ...(leaf === undefined ? {} : { leaf }),
-      });
+      const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#record.leaderGone;
+      const mark = treeIdOf(this.#tree);
+      claim ??= claimOf(this.identity, { leader: true, heldAt, mark, limit, ...(leaf === undefined ? {} : { leaf }) });
       const seen = selectMembers(table, claim, self(), {
         isLed: (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
         marked: limit === undefined ? undefined : markedBy(limit, table, startTicks),
@@ -284,7 +315,7 @@ export class SpawnedChild implements Child {
 
   /** Whether waiting for this child (and its output) keeps the program alive. It does by default, until `empty`. */
   ref(): this {
-    if (!this.#isRefed && this.#resolveEmpty !== undefined) {
+    if (!this.#isRefed && this.#course?.firstReport === undefined) {
       this.#isRefed = true;
       native().ref();
       this.#pipes?.ref();
@@ -314,28 +345,28 @@ export class SpawnedChild implements Child {
         this.#leaderExited(event);
         break;
       case 'terminated':
-        this.#terminated = [...(this.#terminated ?? []), ...event.members];
+        this.#record.terminated = [...(this.#record.terminated ?? []), ...event.members];
         break;
       case 'survivors':
-        if (event.members.length > 0) this.#survivors = [...(this.#survivors ?? []), ...event.members];
+        if (event.members.length > 0) this.#record.survivors = [...(this.#record.survivors ?? []), ...event.members];
         else this.#keeperFailed();
         break;
       case 'empty':
-        if (event.flags & END_TIMED_OUT) this.timedOut = true;
+        if (event.flags & END_TIMED_OUT) this.#record.timedOut = true;
         this.#keeperIsGone();
         // Who was left is found with the help of the leader's pidfd, which is kept until then.
         if (event.flags & END_LEFT) this.#leaveOrEnd();
         else this.#finish(this.#keeperReport([], event.flags, event.durationUs / 1000));
         break;
       case 'stopped':
-        this.#onTerminal?.stopped(event.signal);
+        this.#terminal?.listener?.stopped(event.signal);
         break;
       case 'hungUp':
-        this.#onTerminal?.hungUp();
+        this.#terminal?.listener?.hungUp();
         break;
       case 'lost':
-        this.keeperLost = true;
-        this.#setLeaderGone(event.atTicks);
+        this.#record.keeperLost = true;
+        this.#record.leaderIsGone(event.atTicks);
         this.#keeperIsGone();
         if (this.#onLeaderExit === 'leave') this.#leaveOrEnd();
         else this.#endByScan(this.#ending?.termination ?? this.#termination);
@@ -350,40 +381,39 @@ export class SpawnedChild implements Child {
   }
 
   #keeperFailed(): void {
-    const survivors = (this.#survivors ?? []).map((member) => survivor(member, this.identity.bootId));
-    this.#survivors = undefined;
+    const survivors = (this.#record.survivors ?? []).map((member) => survivor(member, this.identity.bootId));
+    this.#record.survivors = undefined;
     this.#ladderOver(this.#keeperReport(survivors, survivors.every(isNotForced) ? 0 : END_FORCED));
   }
 
   #leaderExited(event: ExitedEvent): void {
+    const course = this.#record;
     const { exitCode, signal } = endOf(event.status);
-    if (event.flags & END_TIMED_OUT) this.timedOut = true;
-    const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && this.#ending?.isForcing === true);
-    this.#setLeaderGone(event.atTicks);
+    if (event.flags & END_TIMED_OUT) course.timedOut = true;
+    const isForced = (event.flags & END_FORCED) !== 0 || (!this.#isKept && course.ending?.isForcing === true);
+    course.leaderIsGone(event.atTicks);
     this.#setExit({
       exitCode,
       signal,
-      timedOut: this.timedOut,
-      isCanceled: this.#isCanceled,
+      timedOut: course.timedOut,
+      isCanceled: course.isCanceled,
       isForcefullyTerminated: isForced && signal === 'SIGKILL',
       durationMs: event.elapsedUs / 1000,
       resourceUsage: { userCpuMs: event.userUs / 1000, systemCpuMs: event.systemUs / 1000, maxRssBytes: event.maxRssBytes },
     });
-    this.#isForced = isForced;
-    this.#endedAtTimeout = this.timedOut;
-    this.#afterExit?.();
-    if (this.#isKept || this.#ending !== undefined || this.#lastReport !== undefined) return;
+    course.isForced = isForced;
+    course.endedAtTimeout = course.timedOut;
+    course.afterExit?.();
+    if (this.#isKept || course.ending !== undefined || course.lastReport !== undefined) return;
     if (event.flags & END_ALONE) this.#finish(this.#withLeader(this.#scanReport()));
-    else if (this.#onLeaderExit === 'stop' || this.timedOut) this.#endByScan(this.#termination);
+    else if (this.#onLeaderExit === 'stop' || course.timedOut) this.#endByScan(this.#termination);
     else if (this.#onLeaderExit === 'leave') void this.#reportLeft();
     else void this.#waitForRest();
   }
 
   #setExit(status: ExitStatus): void {
-    this.#hasExited = true;
-    this.exitCode = status.exitCode;
-    this.signalCode = status.signal;
-    this.#resolveExited(status);
+    this.#record.exit = status;
+    this.#exited?.resolve(status);
   }
 
   /** The leader's pidfd stays until the last word: it tells the leader's group from another of the same number. */
@@ -412,15 +442,22 @@ export class SpawnedChild implements Child {
         else if (graceMs !== NEVER) native().stop(this.#id, killSignal, 0);
       };
       abort.addEventListener('abort', hurry, { once: true });
-      void ending.promise.then(() => abort.removeEventListener('abort', hurry));
+      void ending.over.then(() => abort.removeEventListener('abort', hurry));
       if (abort.aborted) hurry();
     }
-    return ending.promise;
+    return ending.over;
   }
 
   #newEnding(termination: Termination): Ending {
-    this.#ending = new Ending(termination);
-    return this.#ending;
+    const ending = new Ending(termination);
+    this.#record.ending = ending;
+    return ending;
+  }
+
+  #settleEnding(report: TerminationReport): void {
+    const course = this.#record;
+    course.ending?.settle(report);
+    course.ending = undefined;
   }
 
   #endByScan(termination: Termination): void {
@@ -443,7 +480,7 @@ export class SpawnedChild implements Child {
   /** The scan has found nobody alive. How the leader ended comes from who reaps it, and that may be a moment later. */
   #allGone(report: TerminationReport): void {
     if (this.#hasExited || this.keeperLost) this.#finish(this.#withLeader(report));
-    else this.#afterExit = () => this.#finish(this.#withLeader(report));
+    else this.#record.afterExit = () => this.#finish(this.#withLeader(report));
   }
 
   /** Adds what the watch thread has done to the leader at its timeout, and what only it can tell. */
@@ -452,15 +489,17 @@ export class SpawnedChild implements Child {
     const { identity } = this;
     const others = report.terminated.filter(({ pid }) => pid !== this.pid);
     const listed = report.terminated.find(({ pid }) => pid === this.pid);
-    if (listed === undefined && !this.#endedAtTimeout) return report;
-    const terminated = [{ ...identity, name: listed?.name ?? this.#name, signal: this.signalCode }, ...others];
-    return { ...report, terminated, escalated: report.escalated || this.#isForced };
+    const { endedAtTimeout, isForced } = this.#record;
+    if (listed === undefined && !endedAtTimeout) return report;
+    // As the kernel shows it when the leader ran what it was asked to: 15 bytes of the file's name.
+    const name = listed?.name ?? basename(this.#file).slice(0, 15);
+    const terminated = [{ ...identity, name, signal: this.signalCode }, ...others];
+    return { ...report, terminated, escalated: report.escalated || isForced };
   }
 
   /** Somebody withstood. Who may not be forced goes on; who can not be is reported, and not waited for. */
   #ladderOver(report: TerminationReport): void {
-    this.#ending?.settle(report);
-    this.#ending = undefined;
+    this.#settleEnding(report);
     if (!report.survivors.every(isNotForced)) {
       this.#letGo(report);
       if (this.keeperLost) this.#exitIsUnknown();
@@ -473,24 +512,23 @@ export class SpawnedChild implements Child {
 
   /** Proven: nobody is left. */
   #finish(report: TerminationReport): void {
-    this.#lastReport = report;
+    this.#record.lastReport = report;
     // What the keeper could not remove, because it was killed, or did not, by policy `leave`.
     if (this.#leafName !== undefined && report.proof !== 'cgroup') native().removeLeaf(this.leaf?.directory ?? '', this.#leafName);
     if (this.keeperLost) this.#exitIsUnknown();
     this.#letGo(report);
     this.#release(true);
-    this.#ending?.settle(report);
-    this.#ending = undefined;
+    this.#settleEnding(report);
   }
 
   #letGo(report: TerminationReport): void {
-    const resolve = this.#resolveEmpty;
-    if (resolve === undefined) return;
-    this.#resolveEmpty = undefined;
-    this.#forgetAbort?.();
+    const course = this.#record;
+    if (course.firstReport !== undefined) return;
+    course.firstReport = report;
+    if (this.#cancel !== undefined) this.#termination.abort?.removeEventListener('abort', this.#cancel);
     this.#pipes?.close();
     this.unref();
-    resolve(report);
+    this.#empty?.resolve(report);
   }
 
   #release(isEmpty = false): void {
@@ -506,7 +544,7 @@ export class SpawnedChild implements Child {
       exitCode: null,
       signal: null,
       timedOut: this.timedOut,
-      isCanceled: this.#isCanceled,
+      isCanceled: this.#record.isCanceled,
       isForcefullyTerminated: false,
       durationMs: performance.now() - this.#startedAt,
       resourceUsage: { userCpuMs: 0, systemCpuMs: 0, maxRssBytes: 0 },
@@ -552,7 +590,7 @@ export class SpawnedChild implements Child {
   }
 
   #timeOut(): void {
-    this.timedOut = true;
+    this.#record.timedOut = true;
     if (this.#ending === undefined && this.#lastReport === undefined) this.#endByScan(this.#termination);
   }
 
@@ -561,7 +599,7 @@ export class SpawnedChild implements Child {
   #keeperReport(survivors: Survivor[], flags: number, durationMs = this.#ending?.elapsedMs ?? 0): TerminationReport {
     const { bootId } = this.identity;
     return {
-      terminated: (this.#terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
+      terminated: (this.#record.terminated ?? []).map(({ pid, startTicks, name, detail }) => ({
         pid,
         startTicks,
         bootId,
@@ -586,21 +624,52 @@ export class SpawnedChild implements Child {
   }
 }
 
+/** What has happened to a child. Made with the first news. */
+class Course {
+  exit: ExitStatus | undefined;
+  timedOut = false;
+  endedAtTimeout = false;
+  keeperLost = false;
+  isCanceled = false;
+  isForced = false;
+  /** The run of the ladder that goes on. */
+  ending: Ending | undefined;
+  afterExit: (() => void) | undefined;
+  terminated: Member[] | undefined;
+  survivors: Member[] | undefined;
+  /** What `empty` has resolved with. */
+  firstReport: TerminationReport | undefined;
+  /** Nobody is left. */
+  lastReport: TerminationReport | undefined;
+  #goneAt: bigint | undefined;
+  #leaderGone: Deferred<bigint> | undefined;
+
+  /** When the leader's number was last its own, on the clock of start times; 0n: nobody can say. */
+  get leaderGone(): Promise<bigint> {
+    this.#leaderGone ??= new Deferred(this.#goneAt);
+    return this.#leaderGone.promise;
+  }
+
+  leaderIsGone(atTicks: bigint): void {
+    this.#goneAt ??= atTicks;
+    this.#leaderGone?.resolve(atTicks);
+  }
+}
+
 /** One run of the ladder, whoever asked for it. */
 class Ending {
-  readonly promise: Promise<TerminationReport>;
   /** For a ladder that runs in JavaScript: aborted when it has to be over. Made on demand, it costs as much as the rest of stop(). */
   #hurry: AbortController | undefined;
   readonly #since = performance.now();
   #forceAtMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
-  #resolve!: (report: TerminationReport) => void;
+  readonly #report = new Deferred<TerminationReport>();
 
   /** @param termination as whoever began it wanted it */
-  constructor(readonly termination: Termination) {
-    this.promise = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
+  constructor(readonly termination: Termination) {}
+
+  get over(): Promise<TerminationReport> {
+    return this.#report.promise;
   }
 
   get hurry(): AbortSignal {
@@ -632,7 +701,21 @@ class Ending {
 
   settle(report: TerminationReport): void {
     clearTimeout(this.#timer);
-    this.#resolve(report);
+    this.#report.resolve(report);
+  }
+}
+
+/** A promise that somebody else resolves. */
+class Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve!: (value: T) => void;
+
+  /** @param value what it is resolved with already */
+  constructor(value?: T) {
+    this.promise = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+    if (value !== undefined) this.resolve(value);
   }
 }
 

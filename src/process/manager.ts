@@ -297,7 +297,7 @@ function planStart(config: ProcessConfig, options: { signal?: AbortSignal }): { 
   const own = plan.termination.abort;
   const given = terminationSettings(options).abort;
   const signal = own !== undefined && given !== undefined ? either(own, given) : (own ?? given);
-  plan.termination.abort = signal;
+  plan.termination = { ...plan.termination, abort: signal };
   return { plan, signal };
 }
 

@@ -28,10 +28,10 @@ import { leafName } from './leaf.js';
 
 /** How a tree is asked to end, and when it is made to. */
 export interface Termination {
-  killSignal: number;
+  readonly killSignal: number;
   /** Between killSignal and SIGKILL; NEVER = no SIGKILL. */
-  graceMs: number;
-  abort: AbortSignal | undefined;
+  readonly graceMs: number;
+  readonly abort: AbortSignal | undefined;
 }
 
 export interface SpawnPlan {
@@ -67,9 +67,13 @@ const POLICIES = { stop: POLICY_STOP, wait: POLICY_WAIT, leave: POLICY_LEAVE } a
 /** RLIMIT_* of Linux (x86-64, arm64), getrlimit(2). */
 const LIMITS = { cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
 const MAX_GROUPS = 256;
-const { SIGTERM } = constants.signals;
 
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+const USUAL_TERMINATION: Termination = Object.freeze({
+  killSignal: constants.signals.SIGTERM,
+  graceMs: DEFAULT_GRACE_MS,
+  abort: undefined,
+});
 const TERMINATION_OPTIONS = ['killSignal', 'forceKillAfterDelay', 'signal'] as const;
 /** Options that are looked at together, and only if some of them were given. */
 const COMMON = 0;
@@ -103,7 +107,7 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
   const containment = oneOf(given.containment, 'containment', CONTAINMENTS, 'tree');
   const onLeaderExit = asked & POLICY ? oneOf(given.onLeaderExit, 'onLeaderExit', LEADER_POLICIES, 'stop') : 'stop';
   const onOwnerExit = asked & POLICY ? oneOf(given.onOwnerExit, 'onOwnerExit', OWNER_POLICIES, 'stop') : 'stop';
-  const termination = asked & ENDING ? terminationOf(given) : { killSignal: SIGTERM, graceMs: DEFAULT_GRACE_MS, abort: undefined };
+  const termination = asked & ENDING ? terminationOf(given) : USUAL_TERMINATION;
   const timeoutMs = asked & ENDING && given.timeout !== undefined ? checkDelay(given.timeout, 'timeout') : 0;
   const stdin = input(given.stdin);
   const stdout = output(given.stdout, 'stdout', 1);
@@ -174,8 +178,11 @@ export function planTermination(call: string, options: unknown, otherwise: Termi
   });
 }
 
+/** Children that end as usual, nearly all, share what says so. */
 function terminationOf(options: TerminationOptions): Termination {
   const { killSignal, graceMs, abort } = terminationSettings(options);
+  const usual = USUAL_TERMINATION;
+  if (killSignal === usual.killSignal && graceMs === usual.graceMs && abort === undefined) return usual;
   return { killSignal, graceMs: graceMs ?? NEVER, abort };
 }
 

@@ -3,14 +3,26 @@ import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { ProcessError, SPAWN_STAGES } from '../errors.js';
-import { closeId, type NativeEvent, NEVER, native, newId, POLICY_LEAVE, requestSpawn, requirePidfd } from '../native.js';
+import {
+  closeId,
+  type NativeEvent,
+  NEVER,
+  native,
+  newId,
+  POLICY_LEAVE,
+  passId,
+  type Receiver,
+  receive,
+  requestSpawn,
+  requirePidfd,
+} from '../native.js';
 import { requireProc, self } from '../tree/identity.js';
 import { markedBy, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
 import { scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
 import type { Child, SpawnOptions } from '../types.js';
-import { receive, SpawnedChild } from './child.js';
+import { SpawnedChild } from './child.js';
 import { planSpawn, type SpawnPlan } from './options.js';
 
 type FailedEvent = Extract<NativeEvent, { type: 'failed' }>;
@@ -26,7 +38,7 @@ const EPIPE = -constants.errno.EPIPE;
  *   ERR_UNSUPPORTED_PLATFORM where there are no pidfds (Linux before 5.3, seccomp); ERR_SCAN for containment `group` without /proc.
  */
 export function spawn(command: string, args?: readonly string[], options?: SpawnOptions): Promise<Child> {
-  return new Promise((resolve, reject) => begin({ plan: planSpawn(command, args, options), takesAborted: false, resolve, reject }));
+  return new Promise((resolve, reject) => begin(new Start(planSpawn(command, args, options), false, resolve, reject)));
 }
 
 /**
@@ -34,14 +46,21 @@ export function spawn(command: string, args?: readonly string[], options?: Spawn
  * @param takesAborted also a child whose signal fired between its exec and the news of that: it is being ended, and the caller tells how
  */
 export function spawnPlanned(plan: SpawnPlan, takesAborted = false): Promise<SpawnedChild> {
-  return new Promise((resolve, reject) => begin({ plan, takesAborted, resolve, reject }));
+  return new Promise((resolve, reject) => begin(new Start(plan, takesAborted, resolve, reject)));
 }
 
-interface Start {
-  readonly plan: SpawnPlan;
-  readonly takesAborted: boolean;
-  readonly resolve: (child: SpawnedChild) => void;
-  readonly reject: (error: unknown) => void;
+/** Receives the first event. The child receives the others: it outlives what was needed to start it. */
+class Start implements Receiver {
+  constructor(
+    readonly plan: SpawnPlan,
+    readonly takesAborted: boolean,
+    readonly resolve: (child: SpawnedChild) => void,
+    readonly reject: (error: unknown) => void,
+  ) {}
+
+  [receive](event: NativeEvent): void {
+    conclude(this, event);
+  }
 }
 
 let hasProc = false;
@@ -56,17 +75,7 @@ function begin(start: Start): void {
     hasProc = true;
   }
   markTree(start.plan);
-  // Whoever receives the events lives as long as the child; what was needed to start it does not.
-  let starting: Start | undefined = start;
-  let child: SpawnedChild | undefined;
-  const id = newId((event) => {
-    if (starting === undefined) {
-      child?.[receive](event);
-      return;
-    }
-    child = conclude(starting, event);
-    starting = undefined;
-  });
+  const id = newId(start);
   try {
     requestSpawn(id, request);
   } catch (error) {
@@ -83,14 +92,15 @@ function markTree(plan: SpawnPlan): void {
 }
 
 /** The first event of a spawn decides it. */
-function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeEvent): SpawnedChild | undefined {
+function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeEvent): void {
   const { abort } = plan.termination;
   if (event.type === 'started') {
     try {
       const child = new SpawnedChild(plan, event);
+      passId(event.id, child);
       if (takesAborted || !abort?.aborted) resolve(child);
       else void child.empty.then(() => reject(aborted(abort)));
-      return child;
+      return;
     } catch (error) {
       native().kill(event.id);
       reject(error);
@@ -100,7 +110,6 @@ function conclude({ plan, takesAborted, resolve, reject }: Start, event: NativeE
   }
   native().unref();
   closeId(event.id);
-  return undefined;
 }
 
 /**

@@ -2,7 +2,7 @@
  * Holding a process we did not start: a pidfd that names it and nobody after it, and the news of its end.
  */
 import { constants } from 'node:os';
-import { closeId, native, newId, SCOPE_GROUP, SCOPE_PROCESS } from '../native.js';
+import { closeId, native, newId, receive, SCOPE_GROUP, SCOPE_PROCESS } from '../native.js';
 import type { ProcessIdentity } from '../types.js';
 
 export interface Held {
@@ -28,8 +28,10 @@ export type Hold = (process: Pick<ProcessIdentity, 'pid' | 'startTicks'>, onEnd:
 
 export const hold: Hold = ({ pid, startTicks }, onEnd) => {
   const addon = native();
-  const id = newId((event) => {
-    if (event.type === 'gone') onEnd(event.status);
+  const id = newId({
+    [receive](event) {
+      if (event.type === 'gone') onEnd(event.status);
+    },
   });
   const opened = addon.open(id, pid, startTicks);
   if (typeof opened === 'number') {

@@ -71,7 +71,7 @@ let first: number | null | undefined;
 
 /** The limit for a tree of this process; undefined where none can be set without taking something away. */
 export function newMark(tree: number): number | undefined {
-  first ??= firstMark();
+  if (first === undefined) first = firstMark();
   return first === null ? undefined : first + UNIT * (tree % BYTE);
 }
 

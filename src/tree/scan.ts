@@ -5,7 +5,7 @@
  * under way, and not longer.
  */
 import { describe, invalidArgument, NO_PROC, ProcessError } from '../errors.js';
-import { closeId, FIELD_STAT, kernel, native, newId, type ScanColumns } from '../native.js';
+import { closeId, FIELD_STAT, kernel, native, newId, receive, type ScanColumns } from '../native.js';
 import { closest } from '../signals.js';
 import type { ProcessField } from '../types.js';
 import { checkOptions } from './options.js';
@@ -69,11 +69,13 @@ export async function snapshot(options: { fields?: ProcessField[] } = {}): Promi
 function scanColumns(request: { fields: number; pids?: Int32Array; pgid?: number; sid?: number }): Promise<ScanColumns> {
   return new Promise((resolve, reject) => {
     const addon = native();
-    const id = newId((event) => {
-      addon.unref();
-      closeId(id);
-      if (event.type === 'scanned') resolve(event.table);
-      else if (event.type === 'scanFailed') reject(scanError(event.errno, event.syscall));
+    const id = newId({
+      [receive](event) {
+        addon.unref();
+        closeId(id);
+        if (event.type === 'scanned') resolve(event.table);
+        else if (event.type === 'scanFailed') reject(scanError(event.errno, event.syscall));
+      },
     });
     addon.scan({ id, ...request });
     addon.ref();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { closeId, type NativeEvent, native, newId, SCOPE_GROUP, SCOPE_PROCESS } from '../../src/native.js';
+import { closeId, type NativeEvent, native, newId, receive, SCOPE_GROUP, SCOPE_PROCESS } from '../../src/native.js';
 import { requireUnprivileged } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { isAlive, isZombie, openFiles, readStat } from '../helpers/proc.js';
@@ -27,7 +27,7 @@ async function sleeper() {
 function watched() {
   let id = 0;
   const gone = new Promise<Extract<NativeEvent, { type: 'gone' }>>((resolve) => {
-    id = newId((event) => event.type === 'gone' && resolve(event));
+    id = newId({ [receive]: (event) => event.type === 'gone' && resolve(event) });
   });
   onTestFinished(() => closeId(id));
   return { id, gone };

@@ -16,6 +16,7 @@ import {
   NEVER,
   native,
   newId,
+  receive,
   requestSpawn,
   type SpawnRequest,
   STDIO_IGNORE,
@@ -35,9 +36,11 @@ type EventOf<T extends NativeEvent['type']> = Extract<NativeEvent, { type: T }>;
 function begin(request: Partial<SpawnRequest>) {
   const seen: NativeEvent[] = [];
   let wake = () => {};
-  const id = newId((event) => {
-    seen.push(event);
-    wake();
+  const id = newId({
+    [receive](event) {
+      seen.push(event);
+      wake();
+    },
   });
   onTestFinished(() => {
     native().unref();

@@ -156,7 +156,7 @@ class Recycler {
 async function inside(directory) {
   const dist = (name) => import(new URL(`../../dist/${name}`, import.meta.url).href);
   const { attach, killTree, spawn, sweep } = await dist('index.js');
-  const { closeId, native, newId, SCOPE_GROUP } = await dist('native.js');
+  const { closeId, native, newId, receive, SCOPE_GROUP } = await dist('native.js');
   const { hold, keepAlive } = await dist('tree/hold.js');
   const { identityOf } = await dist('tree/identity.js');
   const { scan } = await dist('tree/scan.js');
@@ -200,7 +200,7 @@ async function inside(directory) {
   async function heldGroup(count) {
     const pids = recycler.targets(count, 'g');
     const ids = pids.map((pid) => {
-      const id = newId(() => {});
+      const id = newId({ [receive]() {} });
       native().open(id, pid, 0n);
       return id;
     });

@@ -92,6 +92,27 @@ describe('start', () => {
     expect(fake.refs).toBe(1);
   });
 
+  it('tells the same to whoever asks again, and to whoever asks only when all is over', async () => {
+    const asked = await start();
+    const { identity: who, exited: exit, empty: end } = asked;
+    fake.emit(exited(3 << 8), empty());
+    expect(asked.identity).toBe(who);
+    expect(asked.exited).toBe(exit);
+    expect(asked.empty).toBe(end);
+
+    const silent = await start();
+    fake.emit(exited(3 << 8), empty());
+    expect(silent).toMatchObject({ exitCode: 3, signalCode: null, timedOut: false, keeperLost: false });
+    expect(await silent.exited).toEqual(await exit);
+    expect(await silent.empty).toEqual(await end);
+  });
+
+  it('shares what nobody has an opinion on, so that it can not be changed for others', async () => {
+    const [first, second] = [await start(), await start()];
+    expect(first.labels).toBe(second.labels);
+    expect(Object.isFrozen(first.labels)).toBe(true);
+  });
+
   it('spawns nothing when the signal was aborted before', async () => {
     const reason = new Error('enough');
     const error = await spawn('cmd', [], { signal: AbortSignal.abort(reason) }).catch((caught) => caught);

@@ -166,21 +166,21 @@ public:
   }
 
   std::shared_ptr<Held> spawn(Held::Kind kind, uint32_t id, const std::vector<std::string> &command, int64_t grace_ms) {
-    auto held = std::make_shared<Held>(kind, id, environment_);
-    sys::SpawnRequest &request = held->request;
-    request.containment = kind == Held::Kind::kTree ? sys::Containment::kTree : sys::Containment::kGroup;
-    request.file = command[0];
-    for (const std::string &word : command) request.argv += word + '\0';
-    request.env = std::string("PATH=") + getenv("PATH") + '\0';
-    request.grace_ms = grace_ms;
-    request.stdio[1] = sys::kStdioPipe;
+    auto request = std::make_unique<sys::SpawnRequest>();
+    request->containment = kind == Held::Kind::kTree ? sys::Containment::kTree : sys::Containment::kGroup;
+    request->file = command[0];
+    for (const std::string &word : command) request->argv += word + '\0';
+    request->env = std::string("PATH=") + getenv("PATH") + '\0';
+    request->grace_ms = grace_ms;
+    request->stdio[1] = sys::kStdioPipe;
+    auto held = std::make_shared<Held>(id, environment_, std::move(request));
     environment_->held.emplace(id, held);
     Watch::instance().spawn(held);
     return held;
   }
 
   std::shared_ptr<Held> open(uint32_t id, int32_t pid) {
-    auto held = std::make_shared<Held>(Held::Kind::kForeign, id, environment_);
+    auto held = std::make_shared<Held>(id, environment_);
     sys::Fd pidfd;
     if (sys::open_process(pid, 0, &pidfd, &held->start_ticks) < 0) return nullptr;
     held->pid.store(pid, std::memory_order_relaxed);
