@@ -45,8 +45,9 @@ export async function startOrphan(name: string, args: string[] = ['300'], progra
   onTestFinished(() => {
     if (isAlive(pid)) process.kill(pid, 'SIGKILL');
   });
-  const comm = Buffer.from(name).toString('latin1');
-  await eventually(() => readStat(pid)?.name === comm && readStat(pid)?.ppid === 1, 5000, `${name} runs and is adopted`);
+  // Not by its name alone: before the first exec it is a shell too.
+  const runs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${file}\0`);
+  await eventually(() => runs() && readStat(pid)?.ppid === 1, 5000, `${name} runs and is adopted`);
   // An age of 0 ticks is not above a threshold of 0 seconds.
   await eventually(() => isOlderThanATick(pid), 5000, `${name} is older than a clock tick`);
   return pid;

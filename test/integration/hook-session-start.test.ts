@@ -54,7 +54,7 @@ describe('SessionStart', () => {
     const project = eagerProject({ term_grace_ms: 300 });
     const pid = await startOrphan('sh', ['-c', 'trap "" TERM; : .claude; while :; do sleep 0.1; done'], '/bin/sh');
     const result = await runHook(['--timeout-ms', '3000'], { stdin: startup(project.directory), env: project.env, cwd: '/' });
-    expect(isAlive(pid)).toBe(false);
+    expect(isAlive(pid), result.stdout).toBe(false);
     expect(JSON.parse(result.stdout).cleanup_stats).toMatchObject({ bash_cleaned: 1, failed: 0 });
     expect(result.durationMs).toBeLessThan(3000);
   });
