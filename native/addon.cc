@@ -169,6 +169,12 @@ Napi::Value start_ticks(const Napi::CallbackInfo &info) {
   return {info.Env(), convert::ticks_or_errno(info.Env(), error, ticks)};
 }
 
+Napi::Value lineage(const Napi::CallbackInfo &info) {
+  std::vector<int32_t> ids;
+  int error = sys::lineage(&ids);
+  return {info.Env(), convert::numbers_or_errno(info.Env(), error, ids)};
+}
+
 Napi::Value kernel(const Napi::CallbackInfo &info) {
   return {info.Env(), convert::kernel_report(info.Env(), sys::kernel())};
 }
@@ -269,6 +275,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("removeLeaf", remove_leaf);
   add("scan", scan);
   add("startTicks", start_ticks);
+  add("lineage", lineage);
   add("kernel", kernel);
   add("endedChildren", ended_children);
   add("reapAdopted", reap_adopted);

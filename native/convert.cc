@@ -536,6 +536,15 @@ napi_value user_ids(napi_env env, const sys::UserIds &ids) {
   return result.done();
 }
 
+napi_value numbers_or_errno(napi_env env, int error, const std::vector<int32_t> &numbers) {
+  const auto number = [env](int32_t number) {
+    napi_value value = nullptr;
+    (void)napi_create_int32(env, number, &value);
+    return value;
+  };
+  return error < 0 ? number(error) : array_of(env, numbers, number);
+}
+
 napi_value ticks_or_errno(napi_env env, int error, uint64_t ticks) {
   napi_value value = nullptr;
   if (error < 0) {

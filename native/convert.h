@@ -30,6 +30,7 @@ napi_value members(napi_env env, const std::vector<corral_member> &members);
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel);
 napi_value descriptors(napi_env env, const int (&fds)[3]);
 napi_value user_ids(napi_env env, const sys::UserIds &ids);
+napi_value numbers_or_errno(napi_env env, int error, const std::vector<int32_t> &numbers);
 napi_value ticks_or_errno(napi_env env, int error, uint64_t ticks);
 
 } // namespace corral::convert

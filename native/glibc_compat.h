@@ -27,6 +27,7 @@ CORRAL_BIND(pthread_once, "2.2.5", "2.17");
 CORRAL_BIND(pthread_kill, "2.2.5", "2.17");
 CORRAL_BIND(pthread_sigmask, "2.2.5", "2.17");
 CORRAL_BIND(pthread_setname_np, "2.12", "2.17");
+CORRAL_BIND(pthread_setaffinity_np, "2.3.4", "2.17");
 CORRAL_BIND(pthread_attr_setstacksize, "2.2.5", "2.17");
 CORRAL_BIND(pthread_condattr_setclock, "2.3.3", "2.17");
 CORRAL_BIND(pthread_mutex_trylock, "2.2.5", "2.17");

@@ -280,6 +280,11 @@ export interface NativeAddon {
   scan(request: ScanRequest): void;
   /** Start time of a pid in ticks, now; -ESRCH when there is none. */
   startTicks(pid: number): bigint | number;
+  /**
+   * Our process group, session, parent, its parent and so on, as far as /proc shows them; or a negative errno, -EXDEV: this is the /proc
+   * of another pid namespace.
+   */
+  lineage(): number[] | number;
 
   /**
    * Children of the first thread (adopted ones, and what it has forked itself) that have ended and are not reaped; `detail` is the

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -47,7 +49,7 @@ namespace {
 constexpr size_t kMaxFile = 2u << 20;   // of one file of one process
 constexpr size_t kMaxText = 256u << 20; // of all that one thread reads
 constexpr size_t kReadRoom = 4096;      // at least this much is offered to read(2), so that one call nearly always does
-constexpr size_t kListing = 64 * 1024;
+constexpr size_t kListing = kMostAtOnce * 24; // of a directory; no entry takes less than 24 bytes
 
 // A malloc'ed array that grows; false means out of memory and leaves it as it was.
 template <typename T> class Buffer {
@@ -71,13 +73,13 @@ public:
   size_t size = 0, capacity = 0;
 };
 
-// Strings of a process besides its name, in the order in which they are read: last what lies in the memory of the
-// process, for that can block.
-constexpr Column kStrings[] = {kColumnCwd, kColumnExe, kColumnCgroup, kColumnArgs, kColumnEnv};
+// Strings of a process, in the order in which they are read: last what lies in the memory of the process, for that can
+// block.
+constexpr Column kStrings[] = {kColumnName, kColumnCwd, kColumnExe, kColumnCgroup, kColumnArgs, kColumnEnv};
 constexpr size_t kStringCount = sizeof kStrings / sizeof kStrings[0];
 
 struct Row {
-  StatRow stat;
+  StatNumbers stat;
   uint32_t uid = 0;
   uint32_t sizes[kStringCount] = {}; // of kStrings, one after the other in Reader::text
   uint8_t unread = 0;
@@ -167,7 +169,27 @@ int read_stat_row(int fd, int32_t pid, StatRow *ret_row) {
   return 0;
 }
 
-int list_pids(int directory, Buffer<int32_t> *pids, const char **ret_syscall);
+// The next pids in a directory of /proc, at most kMostAtOnce; 0: there are no more. Threads that share the descriptor
+// may ask at the same time, and each gets others: its position is locked for the duration of the call.
+int list_some(int directory, int32_t *pids) {
+  // struct linux_dirent64: inode, offset, length of the entry, type, name.
+  constexpr size_t kLength = 16, kName = 19;
+  alignas(8) char listing[kListing];
+  int count = 0;
+  while (count == 0) {
+    const long size = syscall(SYS_getdents64, directory, listing, sizeof listing);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return size < 0 ? -errno : 0;
+    for (size_t at = 0; at < static_cast<size_t>(size);) {
+      const char *entry = listing + at;
+      uint16_t length;
+      memcpy(&length, entry + kLength, sizeof length);
+      at += length;
+      if (const int32_t pid = parse_pid(entry + kName); pid != 0) pids[count++] = pid;
+    }
+  }
+  return count;
+}
 
 // tgkill(2) with signal 0. The kernel answers to the id of any thread as if it were a process, here and in /proc; with
 // the id as its own thread group it says ESRCH for those, as for what does not exist.
@@ -180,52 +202,131 @@ bool is_hidden(int32_t pid) {
   return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == EPERM;
 }
 
-// Reads some of the processes, in the order given, and holds what it found.
+// Who is to be looked at, handed out in batches of ascending pids to whichever thread asks for the next: so both are
+// done at the same time, and one reads while the other lists.
+class Source {
+public:
+  Source(int proc, const ScanRequest &request) : proc_(proc), request_(request) {}
+
+  // For a request by pid. False: out of memory.
+  bool take_wanted() {
+    if (!wanted_.reserve(request_.pids.size())) return false;
+    for (int32_t pid : request_.pids) {
+      if (pid > 0 && !is_no_process(pid)) wanted_.data[wanted_.size++] = pid;
+    }
+    std::sort(wanted_.data, wanted_.data + wanted_.size);
+    wanted_.size = static_cast<size_t>(std::unique(wanted_.data, wanted_.data + wanted_.size) - wanted_.data);
+    return true;
+  }
+
+  // At most kMostAtOnce; 0: there are no more.
+  int next(int32_t *pids) {
+    if (!request_.by_pid) return list_some(proc_, pids);
+    const size_t from = std::min(given_.fetch_add(request_.batch), wanted_.size);
+    const size_t count = std::min(request_.batch, wanted_.size - from);
+    if (count > 0) memcpy(pids, wanted_.data + from, count * sizeof *pids);
+    return static_cast<int>(count);
+  }
+
+private:
+  const int proc_;
+  const ScanRequest &request_;
+  Buffer<int32_t> wanted_;
+  std::atomic<size_t> given_{0};
+};
+
+// Reads one batch after the other, and holds what it found.
 class Reader {
 public:
-  Reader(int proc, const ScanRequest &request) : proc_(proc), request_(request) {}
+  Reader(int proc, const ScanRequest &request, Source *source) : proc_(proc), request_(request), source_(source) {}
 
-  void read(const int32_t *pids, size_t count) {
-    for (size_t i = 0; i < count && error == 0; i++) error = add(pids[i]);
+  // To the end, or to an error; called again after one, it begins with what failed.
+  void read_all() {
+    while (take_batch() && read_batch()) continue;
+  }
+
+  // The next batch, unless the last one is not finished. False: there is none.
+  bool take_batch() {
+    error = 0;
+    if (next_ < count_) return true;
+    const int count = source_->next(batch_);
+    if (count < 0) error = failed("getdents64", count);
+    if (count <= 0) return false;
+    taken += static_cast<size_t>(count);
+    next_ = 0;
+    count_ = keep_members(static_cast<size_t>(count));
+    return true;
+  }
+
+  bool read_batch() {
+    for (; next_ < count_; next_++) {
+      error = add(batch_[next_]);
+      if (error < 0) return false;
+    }
+    return true;
   }
 
   Buffer<Row> rows;
   Buffer<char> text;
-  int error = 0; // what ended it early, and in which call
+  size_t taken = 0; // processes, members or not
+  int error = 0;    // what ended it early, and in which call
   const char *failed_call = "";
 
 private:
+  // Drops who is surely not a member, ten times cheaper than by reading stat. Where a security module refuses the
+  // question the process stays, and its stat decides.
+  size_t keep_members(size_t count) {
+    const auto differs = [](int32_t id, int32_t wanted) { return id < 0 ? errno == ESRCH : id != wanted; };
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+      const int32_t pid = batch_[i];
+      if (request_.pgid != 0 && differs(getpgid(pid), request_.pgid)) continue;
+      if (request_.sid != 0 && differs(getsid(pid), request_.sid)) continue;
+      batch_[kept++] = pid;
+    }
+    return kept;
+  }
+
   // 0 when the process has a row or needs none.
   int add(int32_t pid) {
     if (!rows.reserve(1)) return failed("malloc", -ENOMEM);
     Path path(pid);
-    Row row;
-    row.stat.pid = pid;
+    StatRow stat;
+    stat.pid = pid;
 
     const size_t text_before = text.size;
     const timespec started = coarse_now();
     const int opened = open_at(proc_, path.file("stat"), O_RDONLY);
     if (is_shortage(opened)) return failed("open", opened);
     if (is_gone(opened) && !(request_.by_pid && is_hidden(pid))) return 0;
-    const Fd stat(opened);
-    const int refused = stat ? read_stat_row(stat.get(), pid, &row.stat) : opened;
+    const Fd file(opened);
+    const int refused = file ? read_stat_row(file.get(), pid, &stat) : opened;
     if (is_shortage(refused)) return failed("read", refused);
     if (refused == -ESRCH) return 0;
+    Row &row = rows.data[rows.size];
+    row = Row();
     if (refused < 0) {
-      row.stat.start_ticks = UINT64_MAX;
+      stat.start_ticks = UINT64_MAX;
       row.unread = kFieldStat;
-    } else if (!is_member(row.stat)) {
+    } else if (!is_member(stat)) {
       return 0;
+    }
+    row.stat = stat;
+    if ((request_.fields & kFieldStat) != 0) {
+      if (!text.reserve(sizeof stat.name)) return failed("malloc", -ENOMEM);
+      memcpy(text.data + text.size, stat.name, stat.name_size);
+      row.sizes[0] = stat.name_size;
+      text.size += stat.name_size;
     }
 
     if ((request_.fields & ~uint32_t{kFieldStat}) != 0) {
-      if (const int shortage = read_rest(&path, &row); shortage < 0) return shortage;
-      if (stat && ticked_since(started) && !still_that_process(stat.get())) {
+      const int shortage = read_rest(&path, &row);
+      if (shortage < 0 || (file && ticked_since(started) && !still_that_process(file.get()))) {
         text.size = text_before;
-        return 0;
+        return shortage;
       }
     }
-    rows.data[rows.size++] = row;
+    rows.size++;
     return 0;
   }
 
@@ -235,13 +336,13 @@ private:
   }
 
   // Asked again although getpgid has been: it may have moved to another group since.
-  bool is_member(const StatRow &stat) const {
+  bool is_member(const StatNumbers &stat) const {
     return (request_.pgid == 0 || stat.pgid == request_.pgid) && (request_.sid == 0 || stat.sid == request_.sid);
   }
 
   // A zombie has no memory to hold arguments, a kernel thread never had. State Z with more than one thread is
   // no zombie: the main thread has ended and the process lives on.
-  static bool may_have_args(const StatRow &stat) {
+  static bool may_have_args(const StatNumbers &stat) {
     return (stat.state != 'Z' || stat.threads > 1) && (stat.flags & kKernelThread) == 0;
   }
 
@@ -279,7 +380,7 @@ private:
       }
     }
     bool may_be_headless = row->stat.threads > 1;
-    for (size_t i = 0; i < kStringCount; i++) {
+    for (size_t i = 1; i < kStringCount; i++) {
       const ColumnType &type = kColumnTypes[kStrings[i]];
       if ((request_.fields & type.field) == 0) continue;
       const size_t before = text.size;
@@ -300,12 +401,11 @@ private:
   // and from then on. The files of another thread show what the process still has.
   bool enter_living_thread(Path *path, int32_t pid) const {
     const Fd task(open_at(proc_, path->file("task"), O_RDONLY | O_DIRECTORY));
-    Buffer<int32_t> tids;
-    const char *ignored;
-    if (!task || list_pids(task.get(), &tids, &ignored) < 0) return false;
-    for (size_t i = 0; i < tids.size; i++) {
-      if (tids.data[i] == pid) continue;
-      path->enter(tids.data[i]);
+    int32_t tids[kMostAtOnce];
+    const int count = task ? list_some(task.get(), tids) : 0;
+    for (int i = 0; i < count; i++) {
+      if (tids[i] == pid) continue;
+      path->enter(tids[i]);
       return true;
     }
     return false;
@@ -357,6 +457,9 @@ private:
 
   const int proc_;
   const ScanRequest &request_;
+  Source *const source_;
+  int32_t batch_[kMostAtOnce];
+  size_t next_ = 0, count_ = 0;
 };
 
 // Opens /proc and makes sure that its numbers are the ones getpid and kill use.
@@ -375,56 +478,6 @@ int open_proc(Fd *ret_proc, const char **ret_syscall) {
   return 0;
 }
 
-int list_pids(int proc, Buffer<int32_t> *pids, const char **ret_syscall) {
-  // struct linux_dirent64: inode, offset, length of the entry, type, name.
-  constexpr size_t kLength = 16, kName = 19;
-  Buffer<char> listing;
-  *ret_syscall = "malloc";
-  if (!listing.reserve(kListing)) return -ENOMEM;
-  for (;;) {
-    const long size = syscall(SYS_getdents64, proc, listing.data, kListing);
-    if (size < 0 && errno == EINTR) continue;
-    *ret_syscall = "getdents64";
-    if (size < 0) return -errno;
-    if (size == 0) return 0;
-    for (size_t at = 0; at < static_cast<size_t>(size);) {
-      const char *entry = listing.data + at;
-      uint16_t length;
-      memcpy(&length, entry + kLength, sizeof length);
-      at += length;
-      const int32_t pid = parse_pid(entry + kName);
-      if (pid == 0) continue;
-      *ret_syscall = "malloc";
-      if (!pids->reserve(1)) return -ENOMEM;
-      pids->data[pids->size++] = pid;
-    }
-  }
-}
-
-int take_pids(const std::vector<int32_t> &wanted, Buffer<int32_t> *pids) {
-  if (!pids->reserve(wanted.size())) return -ENOMEM;
-  for (int32_t pid : wanted) {
-    if (pid > 0 && !is_no_process(pid)) pids->data[pids->size++] = pid;
-  }
-  std::sort(pids->data, pids->data + pids->size);
-  pids->size = static_cast<size_t>(std::unique(pids->data, pids->data + pids->size) - pids->data);
-  return 0;
-}
-
-// Drops who is surely not a member, ten times cheaper than by reading stat. Where a security module refuses the
-// question the process stays, and its stat decides.
-void keep_members(const ScanRequest &request, Buffer<int32_t> *pids) {
-  const auto differs = [](int32_t id, int32_t wanted) { return id < 0 ? errno == ESRCH : id != wanted; };
-  size_t kept = 0;
-  for (size_t i = 0; i < pids->size; i++) {
-    const int32_t pid = pids->data[i];
-    if (request.pgid != 0 && differs(getpgid(pid), request.pgid)) continue;
-    if (request.sid != 0 && differs(getsid(pid), request.sid)) continue;
-    pids->data[kept++] = pid;
-  }
-  pids->size = kept;
-}
-
 // With every signal blocked: handlers of the program we live in do not expect this thread.
 bool start_thread(pthread_t *ret_thread, void *(*run)(void *), void *argument) {
   sigset_t all, before;
@@ -435,29 +488,43 @@ bool start_thread(pthread_t *ret_thread, void *(*run)(void *), void *argument) {
   return started;
 }
 
-struct Half {
-  Reader *reader;
-  const int32_t *pids;
-  size_t count;
+// Starts a thread on another core than ours. False when there is none that we may use, or no thread can be started.
+//
+// Where the scheduler packs its tasks (virtual machines), a new thread begins beside the one that made it, and is moved
+// to an idle core later than most scans last. So it is put there, and then left to the scheduler. If it has ended by
+// then its number is 0, which means ourselves: done and undone.
+bool start_elsewhere(pthread_t *ret_thread, void *(*run)(void *), void *argument) {
+  cpu_set_t allowed;
+  const int here = sched_getcpu();
+  if (here < 0 || sched_getaffinity(0, sizeof allowed, &allowed) < 0) return false;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<size_t>(here), &others);
+  if (CPU_COUNT(&others) == 0 || !start_thread(ret_thread, run, argument)) return false;
+  (void)pthread_setaffinity_np(*ret_thread, sizeof others, &others);
+  (void)pthread_setaffinity_np(*ret_thread, sizeof allowed, &allowed);
+  return true;
+}
 
-  static void *run(void *half) {
-    static_cast<Half *>(half)->read();
+// Reads it all: the first reader here, and when a batch was not all the second on a thread of its own.
+void read_in_two(size_t batch, Reader *first, Reader *second) {
+  const auto run = [](void *reader) -> void * {
+    static_cast<Reader *>(reader)->read_all();
     return nullptr;
-  }
-  void read() { reader->read(pids, count); }
-};
-
-void read_in_halves(const Buffer<int32_t> &pids, size_t split_from, Reader *first, Reader *second) {
-  const size_t middle = pids.size < split_from ? pids.size : pids.size / 2;
-  Half lower = {first, pids.data, middle};
-  Half upper = {second, pids.data + middle, pids.size - middle};
+  };
   pthread_t thread;
-  const bool threaded = upper.count > 0 && start_thread(&thread, Half::run, &upper);
-  lower.read();
-  if (threaded) {
-    (void)pthread_join(thread, nullptr);
-  } else {
-    upper.read();
+  bool tried = false, threaded = false;
+  while (first->take_batch()) {
+    if (!tried && first->taken >= batch) {
+      tried = true;
+      threaded = start_elsewhere(&thread, run, second);
+    }
+    if (!first->read_batch()) break;
+  }
+  if (!threaded) return;
+  (void)pthread_join(thread, nullptr);
+  // One may have lacked the descriptors that the other had.
+  for (Reader *reader : {first, second}) {
+    if (is_shortage(reader->error)) reader->read_all();
   }
 }
 
@@ -467,11 +534,11 @@ void read_in_halves(const Buffer<int32_t> &pids, size_t split_from, Reader *firs
 class TableBuilder {
 public:
   TableBuilder(uint32_t fields, const Reader &first, const Reader &second, ScanTable *table)
-      : fields_(fields), readers_{&first, &second}, table_(table) {}
+      : fields_(fields), first_(first), second_(second), table_(table) {}
 
   // -ENOMEM, with the table untouched.
   int build() {
-    if (!layout()) return -ENOMEM;
+    if (!merge() || !layout()) return -ENOMEM;
     fill<int32_t>(kColumnPid, [](const Row &row) { return row.stat.pid; });
     fill<uint64_t>(kColumnStartTicks, [](const Row &row) { return row.stat.start_ticks; });
     fill<int32_t>(kColumnPpid, [](const Row &row) { return row.stat.ppid; });
@@ -486,21 +553,45 @@ public:
     fill<uint32_t>(kColumnFlags, [](const Row &row) { return row.stat.flags; });
     fill<uint32_t>(kColumnUid, [](const Row &row) { return row.uid; });
     fill<uint8_t>(kColumnUnread, [](const Row &row) { return row.unread; });
-    fill_names();
     for (size_t i = 0; i < kStringCount; i++) fill_strings(i);
     return 0;
   }
 
 private:
+  struct Found {
+    const Row *row;
+    const char *text; // its strings that are not in a column yet
+  };
+
+  // Each reader has its rows in ascending order of pid; both together have not.
+  bool merge() {
+    if (!found_.reserve(first_.rows.size + second_.rows.size)) return false;
+    Run left(first_), right(second_);
+    while (left.row != left.end && right.row != right.end) {
+      found_.data[found_.size++] = (left.row->stat.pid < right.row->stat.pid ? left : right).take();
+    }
+    while (left.row != left.end) found_.data[found_.size++] = left.take();
+    while (right.row != right.end) found_.data[found_.size++] = right.take();
+    return true;
+  }
+
+  struct Run {
+    explicit Run(const Reader &reader)
+        : row(reader.rows.data), end(reader.rows.data + reader.rows.size), text(reader.text.data) {}
+
+    Found take() {
+      const Found found = {row, text};
+      for (const uint32_t size : row->sizes) text += size;
+      row++;
+      return found;
+    }
+
+    const Row *row, *end;
+    const char *text;
+  };
+
   bool layout() {
-    size_t count = 0, text_size = 0;
-    for (const Reader *reader : readers_) {
-      count += reader->rows.size;
-      text_size += reader->text.size;
-    }
-    if ((fields_ & kFieldStat) != 0) {
-      for_rows([&](const Row &row) { text_size += row.stat.name_size; });
-    }
+    const size_t count = found_.size, text_size = first_.text.size + second_.text.size;
     size_t size = 0;
     ScanTable::Slice slices[kColumnCount];
     for (size_t i = 0; i < kColumnCount; i++) {
@@ -522,12 +613,6 @@ private:
     return true;
   }
 
-  template <typename Do> void for_rows(Do what) const {
-    for (const Reader *reader : readers_) {
-      for (size_t i = 0; i < reader->rows.size; i++) what(reader->rows.data[i]);
-    }
-  }
-
   static size_t width(Element element) {
     switch (element) {
     case Element::kUint8:
@@ -545,45 +630,28 @@ private:
   template <typename T, typename Value> void fill(Column column, Value value) {
     T *to = at<T>(column);
     if (to == nullptr) return;
-    for_rows([&](const Row &row) { *to++ = value(row); });
-  }
-
-  void fill_names() {
-    auto *offsets = at<uint32_t>(kColumnName);
-    if (offsets == nullptr) return;
-    for_rows([&](const Row &row) {
-      *offsets++ = text_used_;
-      put_text(row.stat.name, row.stat.name_size);
-    });
-    *offsets = text_used_;
+    for (size_t i = 0; i < found_.size; i++) to[i] = value(*found_.data[i].row);
   }
 
   void fill_strings(size_t string) {
     auto *offsets = at<uint32_t>(kStrings[string]);
     if (offsets == nullptr) return;
-    for (const Reader *reader : readers_) {
-      const char *from = reader->text.data;
-      for (size_t i = 0; i < reader->rows.size; i++) {
-        const uint32_t(&sizes)[kStringCount] = reader->rows.data[i].sizes;
-        *offsets++ = text_used_;
-        for (size_t k = 0; k < kStringCount; k++) {
-          if (k == string) put_text(from, sizes[k]);
-          from += sizes[k];
-        }
-      }
+    auto *text = at<char>(kColumnText);
+    for (size_t i = 0; i < found_.size; i++) {
+      Found &found = found_.data[i];
+      const uint32_t size = found.row->sizes[string];
+      if (size > 0) memcpy(text + text_used_, found.text, size);
+      found.text += size;
+      offsets[i] = text_used_;
+      text_used_ += size;
     }
-    *offsets = text_used_;
-  }
-
-  void put_text(const char *from, size_t size) {
-    if (size == 0) return;
-    memcpy(at<char>(kColumnText) + text_used_, from, size);
-    text_used_ += static_cast<uint32_t>(size);
+    offsets[found_.size] = text_used_;
   }
 
   const uint32_t fields_;
-  const Reader *const readers_[2];
+  const Reader &first_, &second_;
   ScanTable *table_;
+  Buffer<Found> found_;
   uint32_t text_used_ = 0;
 };
 
@@ -618,20 +686,18 @@ int scan(const ScanRequest &request, ScanTable *ret_table, const char **ret_sysc
   Fd proc;
   if (int error = open_proc(&proc, ret_syscall); error < 0) return error;
 
-  Buffer<int32_t> pids;
+  Source source(proc.get(), request);
   *ret_syscall = "malloc";
-  int error = request.by_pid ? take_pids(request.pids, &pids) : list_pids(proc.get(), &pids, ret_syscall);
-  if (error < 0) return error;
-  if (request.pgid != 0 || request.sid != 0) keep_members(request, &pids);
+  if (request.by_pid && !source.take_wanted()) return -ENOMEM;
 
-  Reader first(proc.get(), request), second(proc.get(), request);
-  read_in_halves(pids, request.split_from, &first, &second);
+  Reader first(proc.get(), request, &source), second(proc.get(), request, &source);
+  read_in_two(request.batch, &first, &second);
   for (const Reader *reader : {&first, &second}) {
     *ret_syscall = reader->failed_call;
     if (reader->error < 0) return reader->error;
   }
   *ret_syscall = "malloc";
-  if (error = TableBuilder(request.fields, first, second, &table).build(); error < 0) return error;
+  if (int error = TableBuilder(request.fields, first, second, &table).build(); error < 0) return error;
   *ret_table = std::move(table);
   return 0;
 }
@@ -643,6 +709,25 @@ int read_stat(int proc_fd, int32_t pid, StatRow *ret_row) {
   if (opened < 0) return is_gone(opened) ? -ESRCH : opened;
   const Fd fd(opened);
   return read_stat_row(fd.get(), pid, ret_row);
+}
+
+int lineage(std::vector<int32_t> *ret_ids) {
+  Fd proc;
+  const char *ignored;
+  if (int error = open_proc(&proc, &ignored); error < 0) return error;
+  StatRow row;
+  if (int error = read_stat(proc.get(), getpid(), &row); error < 0) return error;
+  *ret_ids = {row.pgid, row.sid};
+  const auto is_new = [&](int32_t pid) {
+    return std::find(ret_ids->begin() + 2, ret_ids->end(), pid) == ret_ids->end();
+  };
+  while (row.ppid > 0 && is_new(row.ppid)) {
+    ret_ids->push_back(row.ppid);
+    const int error = read_stat(proc.get(), row.ppid, &row);
+    if (error == -ESRCH || error == -EACCES || error == -EPERM) break;
+    if (error < 0) return error;
+  }
+  return 0;
 }
 
 int64_t boottime_ticks() {

@@ -24,6 +24,8 @@ enum : uint8_t {
   kFieldCgroup = 1u << 6, // /proc/PID/cgroup
 };
 
+constexpr size_t kMostAtOnce = 16;
+
 struct ScanRequest {
   uint32_t fields = kFieldStat;
   // Only these, where they exist, when by_pid is set. Numbers that are no process (thread ids, 0) are skipped.
@@ -31,9 +33,9 @@ struct ScanRequest {
   bool by_pid = false;
   // Only members of this process group and of this session; 0 = any. Files of other processes are not opened.
   int32_t pgid = 0, sid = 0;
-  // From so many processes on a second thread reads one half of them, which takes 0.6 of the time where a core is
-  // idle. For fewer it would not be worth starting.
-  size_t split_from = 2048;
+  // How many a thread takes at a time; kMostAtOnce or fewer. When that was not all a second thread takes part, which is
+  // 0.6 of the time where a core is idle.
+  size_t batch = kMostAtOnce;
 };
 
 // The order is also the order of the strings of one process in the scan's memory.
@@ -116,8 +118,8 @@ private:
 // not be read or resources are short: -EMFILE, -ENFILE, -ENOMEM, -EACCES; -EXDEV when the /proc mounted here is that of
 // another pid namespace, so that its numbers mean other processes than ours. What ends while we look is left out.
 //
-// A file of a process is read up to 2 MiB, all text together up to 256 MiB (twice that for thousands of processes,
-// which two threads share); what is longer is cut and marked unread. An empty command line of a process that is neither
+// A file of a process is read up to 2 MiB, all text together up to 256 MiB (twice that when two threads
+// share them); what is longer is cut and marked unread. An empty command line of a process that is neither
 // a zombie nor a kernel thread is marked unread too: that is what a process shows in the middle of execve(2).
 //
 // The uid is the owner of the directory /proc/PID: the effective user id, always. Not that of the files in it: those of
@@ -130,6 +132,10 @@ int scan(const ScanRequest &request, ScanTable *ret_table, const char **ret_sysc
 // /proc/PID/stat of one process, zombies included. proc_fd: a descriptor of /proc, or -1 to go by the path.
 // 0; -ESRCH there is none (any more); -EACCES, -EPERM it is hidden from us; -EMFILE...; -EBADMSG unintelligible.
 int read_stat(int proc_fd, int32_t pid, StatRow *ret_row);
+
+// Our process group, our session, our parent, its parent and so on, as far as /proc shows them. 0, or -errno as of a
+// scan: who can not look does not know whom he descends from.
+int lineage(std::vector<int32_t> *ret_ids);
 
 // CLOCK_BOOTTIME in clock ticks (1/100 s): the clock start_ticks is on, time namespace included.
 int64_t boottime_ticks();

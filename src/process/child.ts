@@ -293,12 +293,13 @@ export class SpawnedChild implements Child, Receiver {
     let claim: Claim | undefined;
     const facts: ProcessField[] = leaf === undefined ? ['env'] : ['env', 'cgroup'];
     const options = this.containment === 'group' ? { fields, sid: this.sid } : { fields: [...fields, ...facts] };
+    // What tells the members of a session from others is the session alone, and no environment is read.
+    const marks = this.containment === 'group' ? {} : { mark: treeIdOf(this.#tree), limit, ...(leaf === undefined ? {} : { leaf }) };
     return async (isLed) => {
       const table = await scan(options);
       // Not held: it was reaped, and the news says when, though it may still be on its way.
       const heldAt = this.#holdsNumber() ? table.nowTicks : await this.#record.leaderGone;
-      const mark = treeIdOf(this.#tree);
-      claim ??= claimOf(this.identity, { leader: true, heldAt, mark, limit, ...(leaf === undefined ? {} : { leaf }) });
+      claim ??= claimOf(this.identity, { leader: true, heldAt, ...marks });
       const seen = selectMembers(table, claim, self(), {
         isLed: (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
         marked: limit === undefined ? undefined : markedBy(limit, table, startTicks),

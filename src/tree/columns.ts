@@ -65,26 +65,30 @@ export function indexesNamed(columns: ScanColumns, names: Iterable<string>): num
   return found;
 }
 
+type Moment = Pick<TableFacts, 'nowTicks' | 'nowMs' | 'ticksPerSecond'>;
+
 /** Start as a date and age, from ticks of the boot-time clock. A process younger than the scan has age 0. */
-export function timesOf(
-  startTicks: bigint,
-  facts: Pick<TableFacts, 'nowTicks' | 'nowMs' | 'ticksPerSecond'>,
-): { startTime?: Date; ageSeconds?: number } {
+export function timesOf(startTicks: bigint, facts: Moment): { startTime?: Date; ageSeconds?: number } {
   if (startTicks === HIDDEN_TICKS) return {};
-  const ageSeconds = Math.max(0, Number(facts.nowTicks) - Number(startTicks)) / (facts.ticksPerSecond ?? 100);
+  const ageSeconds = ageReader(facts)(startTicks);
   return { startTime: new Date(facts.nowMs - ageSeconds * 1000), ageSeconds };
+}
+
+function ageReader({ nowTicks, ticksPerSecond = 100 }: Moment): (startTicks: bigint) => number {
+  const now = Number(nowTicks);
+  return (startTicks) => Math.max(0, now - Number(startTicks)) / ticksPerSecond;
 }
 
 /** Makes the function that turns row `index` of the columns into an object with the given fields; those not scanned are left out. */
 export function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessField>, facts: TableFacts): (index: number) => ProcessRow {
   const { pid, startTicks, unread, flags } = columns;
-  const { bootId = '', pageSize = 4096 } = facts;
+  const { bootId = '', pageSize = 4096, nowMs } = facts;
   const msPerTick = 1000 / (facts.ticksPerSecond ?? 100);
   const column = <T>(field: ProcessField, values: T | undefined): T | undefined => (fields.has(field) ? values : undefined);
-  const strings = stringReader(columns.text);
+  const string = stringReader(columns.text);
   const text = (field: ProcessField, offsets: Uint32Array | undefined) => {
     const wanted = column(field, offsets);
-    return wanted && ((index: number) => strings(wanted[index]!, wanted[index + 1]!));
+    return wanted && ((index: number) => string(wanted[index]!, wanted[index + 1]!));
   };
 
   const name = text('name', columns.name);
@@ -93,6 +97,7 @@ export function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessFiel
   const sid = column('sid', columns.sid);
   const state = column('state', columns.state);
   const tty = column('tty', columns.tty);
+  const age = column('startTime', ageReader(facts));
   const cpuTicks = column('cpu', columns.cpuTicks);
   const childCpuTicks = column('cpu', columns.childCpuTicks);
   const rssPages = column('memory', columns.rssPages);
@@ -114,9 +119,9 @@ export function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessFiel
       if (sid) row.sid = sid[index];
       if (state) row.state = String.fromCharCode(state[index]!) as NonNullable<ProcessInfo['state']>;
       if (tty) row.tty = tty[index];
-      if (fields.has('startTime')) {
-        const { startTime, ageSeconds } = timesOf(row.startTicks, facts);
-        row.startTime = startTime;
+      if (age) {
+        const ageSeconds = age(row.startTicks);
+        row.startTime = new Date(nowMs - ageSeconds * 1000);
         row.ageSeconds = ageSeconds;
       }
       if (cpuTicks) row.cpuMs = cpuTicks[index]! * msPerTick;
@@ -156,8 +161,14 @@ function stringReader(text: Uint8Array): (start: number, end: number) => string 
 
 /** Strings that are each ended by NUL; the last end may be missing (a program may overwrite its command line). */
 function splitZeros(text: string): string[] {
-  if (text === '') return [];
-  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+  const strings: string[] = [];
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf('\0', start);
+    const stop = end < 0 ? text.length : end;
+    strings.push(text.slice(start, stop));
+    start = stop + 1;
+  }
+  return strings;
 }
 
 /** KEY=VALUE strings as a record; of two with one name the first counts, as for getenv(3). What has no name is left out. */

@@ -69,11 +69,10 @@ export function releaseKeeper(pid: number): void {
  * @throws ProcessError ERR_SCAN: who does not know its own group and ancestors can not spare them.
  */
 export function self(): Self {
-  const own = readStat('self');
-  if (own?.pid !== process.pid) throw noProc();
-  const ancestors = new Set<number>();
-  for (let pid = process.ppid; pid > 0 && !ancestors.has(pid); pid = readStat(pid)?.ppid ?? 0) ancestors.add(pid);
-  return { pid: process.pid, pgid: own.pgid, sid: own.sid, ancestors, keepers: new Set(keepers) };
+  const found = native().lineage();
+  if (typeof found === 'number') throw cannotLook(found);
+  const [pgid, sid, ...ancestors] = found as [number, number, ...number[]];
+  return { pid: process.pid, pgid, sid, ancestors: new Set(ancestors), keepers: new Set(keepers) };
 }
 
 /**
@@ -88,6 +87,11 @@ export function requireProc(): void {
     // There is none: not mounted, or mounted by a namespace that does not see us.
   }
   if (own !== String(process.pid)) throw noProc();
+}
+
+function cannotLook(errno: number): ProcessError {
+  const isNobody = errno === -EXDEV || errno === -ESRCH || errno === -constants.errno.ENOENT;
+  return isNobody ? noProc() : new ProcessError('ERR_SCAN', '/proc could not be read', { errno, syscall: 'open' });
 }
 
 function noProc(): ProcessError {
@@ -151,12 +155,11 @@ function reasonToRefuse(pid: number, ourselves: () => Self): string | undefined 
  * What proc_pid_stat(5) says of belonging; undefined when there is nobody or it is hidden.
  * @throws ProcessError ERR_SCAN when we could not look.
  */
-function readStat(pid: number | 'self'): Stat | undefined {
+function readStat(pid: number): Stat | undefined {
   return parseStat(readProc(`${pid}/stat`));
 }
 
 interface Stat {
-  pid: number;
   ppid: number;
   pgid: number;
   sid: number;
@@ -170,7 +173,7 @@ function parseStat(stat: string | undefined): Stat | undefined {
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ', 7)
     .map(Number);
-  return { pid: Number.parseInt(stat, 10), ppid, pgid, sid, flags };
+  return { ppid, pgid, sid, flags };
 }
 
 /** @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process. */

@@ -109,7 +109,7 @@ export function selectMembers(
   const queue: ProcessRow[] = [];
 
   const admit = (row: ProcessRow, since: bigint) => {
-    if (found.has(row.pid) || row.startTicks < since || isSpared(row, table, ourselves)) return;
+    if (found.has(row.pid) || row.startTicks < since || isSpared(row, ourselves)) return;
     found.set(row.pid, row);
     known.set(row.pid, row.startTicks);
     queue.push(row);
@@ -149,7 +149,7 @@ export function selectMembers(
   }
   // Last, and leading nobody else into the tree: whoever was put there from outside may lead a session that is not ours.
   if (claim.leaf !== undefined) {
-    for (const row of table) if (isInLeaf(row, claim.leaf) && !isSpared(row, table, ourselves)) found.set(row.pid, row);
+    for (const row of table) if (isInLeaf(row, claim.leaf) && !isSpared(row, ourselves)) found.set(row.pid, row);
   }
   return {
     members: [...found.values()].filter((row) => table.isLive(row.pid)),
@@ -177,9 +177,9 @@ function stillHeld(
   return held;
 }
 
-function isSpared(row: ProcessRow, table: ProcessTable, ourselves: Self): boolean {
-  const { pid } = row;
-  return pid <= 1 || pid === ourselves.pid || ourselves.ancestors.has(pid) || ourselves.keepers.has(pid) || table.isKernelThread(pid);
+function isSpared(row: ProcessRow, ourselves: Self): boolean {
+  const { pid, kernelThread = false } = row;
+  return pid <= 1 || pid === ourselves.pid || ourselves.ancestors.has(pid) || ourselves.keepers.has(pid) || kernelThread;
 }
 
 /** A tree inside a tree has a mark of its own and keeps those around it in CORRAL_TREE_PARENTS, separated by colons. */

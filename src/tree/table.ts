@@ -128,6 +128,13 @@ export class ProcessTable implements PublicTable {
     for (let index = 0; index < this.size; index++) yield this.#row(index);
   }
 
+  /** Rows by their place in ascending order of pid; `end` is not among them. */
+  rows(start: number, end: number): ProcessRow[] {
+    const rows: ProcessRow[] = [];
+    for (let index = start; index < Math.min(end, this.size); index++) rows.push(this.#row(index));
+    return rows;
+  }
+
   get(pid: number): ProcessRow | undefined {
     const index = this.#indexOf(pid);
     return index < 0 ? undefined : this.#row(index);

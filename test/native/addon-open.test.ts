@@ -1,4 +1,4 @@
-/** open(), signal(), startTicks(): processes we did not start, and every answer the kernel can give. */
+/** open(), signal(), startTicks(), lineage(): processes we did not start, and every answer the kernel can give. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
@@ -112,6 +112,16 @@ describe('open', () => {
     if (statSync('/proc/1').uid === process.getuid?.()) return context.skip('PID 1 is our own here');
     expect(typeof opened).toBe('bigint');
     expect(native().signal(id, 0, SCOPE_PROCESS)).toBe(-EPERM);
+  });
+});
+
+describe('lineage', () => {
+  it('is our group, our session and all ancestors, as /proc shows them', () => {
+    const { pgid, sid, ppid } = readStat(process.pid)!;
+    const ancestors: number[] = [];
+    for (let pid = ppid; pid > 0; pid = readStat(pid)?.ppid ?? 0) ancestors.push(pid);
+    expect(ancestors.at(-1)).toBe(1);
+    expect(native().lineage()).toEqual([pgid, sid, ...ancestors]);
   });
 });
 

@@ -384,7 +384,7 @@ describe('failures', () => {
   test.each(['first', 'second'])('no descriptor left in the %s of two threads', async (which) => {
     const pids = [(await start(['plain'])).pid, (await start(['plain'])).pid].sort((a, b) => a - b);
     const emfile = `--emfile=${which === 'first' ? pids[0] : pids[1]}`;
-    expect(await failedScan(FIELD_STAT, '--split=2', emfile, ...pids)).toEqual({ errno: EMFILE, syscall: 'open', count: 0 });
+    expect(await failedScan(FIELD_STAT, '--batch=1', emfile, ...pids)).toEqual({ errno: EMFILE, syscall: 'open', count: 0 });
   });
 
   test('a /proc of another pid namespace, whose numbers mean other processes', async (context) => {
@@ -453,8 +453,8 @@ describe('processes that change while we look', () => {
     const fixtures = [await start(['family']), await start(['zombie']), await start(['name', '2920'])];
     const pids = fixtures.flatMap(({ pid, ready }) => [pid, ...ready.map(Number)]);
     const one = await scan(ALL, ...pids);
-    const two = await scan(ALL, '--split=1', '--repeat=5', ...pids);
-    const all = await scan(ALL, '--split=2');
+    const two = await scan(ALL, '--batch=1', '--repeat=5', ...pids);
+    const all = await scan(ALL, '--batch=1');
     expect(two.rows).toEqual(one.rows);
     expect(all.rows.filter(({ pid }) => pids.includes(pid))).toEqual(one.rows);
     expect(pidsOf(all)).toEqual([...pidsOf(all)].sort((a, b) => a - b));

@@ -1,7 +1,7 @@
 // Runs the native scan without Node and prints what came back as one JSON object, for proc-scan.test.ts.
 // Bytes of names and arguments become the characters U+0000 to U+00FF, so nothing is lost or repaired on the way.
 //
-//   scan_driver [--fields=N] [--pgid=N] [--sid=N] [--split=N] [--nofile=N] [--uid=N] [--repeat=N] [PID...]
+//   scan_driver [--fields=N] [--pgid=N] [--sid=N] [--batch=N] [--nofile=N] [--uid=N] [--repeat=N] [PID...]
 //   scan_driver --stat PID...
 //
 // PIDs restrict the scan to them. --nofile and --uid take effect before it. --repeat scans so often and prints the
@@ -148,8 +148,8 @@ int main(int argc, char **argv) {
       request.pgid = static_cast<int32_t>(value);
     } else if (is("--sid=")) {
       request.sid = static_cast<int32_t>(value);
-    } else if (is("--split=")) {
-      request.split_from = static_cast<size_t>(value);
+    } else if (is("--batch=")) {
+      request.batch = static_cast<size_t>(value);
     } else if (is("--nofile=")) {
       nofile = static_cast<rlim_t>(value);
     } else if (is("--emfile=")) {

@@ -312,7 +312,7 @@ struct Neighbour {
 void scan_in_two() {
   sys::ScanRequest request;
   request.fields = sys::kFieldStat | sys::kFieldArgs | sys::kFieldEnv;
-  request.split_from = 1;
+  request.batch = 1;
   sys::ScanTable table;
   const char *call = "";
   if (sys::scan(request, &table, &call) != 0 || table.count == 0) die(call);
