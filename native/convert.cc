@@ -199,7 +199,8 @@ std::string inherited_env(const std::string &changes) {
   }
   const auto changed = [&](const char *entry) {
     for (const Change &one : list) {
-      if (*entry == *one.text && strncmp(entry, one.text, one.name_size) == 0 && entry[one.name_size] == '=') return true;
+      if (*entry == *one.text && strncmp(entry, one.text, one.name_size) == 0 && entry[one.name_size] == '=')
+        return true;
     }
     return false;
   };

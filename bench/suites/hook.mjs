@@ -32,7 +32,7 @@ export async function run({ cast, quick, say }) {
     label,
     missing,
     env,
-    command: [tools.limit.whole, String(quick ? 8 : 20), input, ...command],
+    command: [tools.limit.whole, '8', input, ...command],
   });
   const importing = (id) => {
     const imports = LIBRARIES[id].map((name) => `import '${name}';`).join('\n');
@@ -49,7 +49,7 @@ export async function run({ cast, quick, say }) {
         ...Object.keys(LIBRARIES).map(importing),
         timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),
       ],
-      { rounds: quick ? 2 : 5, budgetMs: 25_000 },
+      { rounds: quick ? 2 : 12, budgetMs: quick ? 25_000 : 60_000 },
     ),
   );
   rmSync(directory, { recursive: true, force: true });

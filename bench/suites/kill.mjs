@@ -7,6 +7,8 @@ import { makeRow } from '../lib/rows.mjs';
 
 const PEERS = ['node', 'python', 'psutil', 'pidtree', 'zx', 'tree-kill', 'fkill', 'execa', 'tinyexec', 'bun'];
 const CORRAL = ['corral-stop', 'corral-killTree'];
+const FIRST_GOAL = { text: '≤ 1.5 × limit', atMost: 1.5 };
+const FINAL_GOAL = { text: '≤ 1.15 × limit (final goal)', atMost: 1.15 };
 const SETTLE_MS = 300;
 const BUDGET_MS = 2000;
 const DEADLINE_MS = 12_000;
@@ -69,7 +71,7 @@ export async function run({ cast, quick, say }) {
         ...TIME,
         id: `kill-flat-${members}`,
         title: `end a tree of ${members} in one group: all dead and known`,
-        goals: [{ text: '≤ 1.5 × limit', subjects: ['corral-stop'], of: 'limit', atMost: 1.5 }],
+        goals: [{ ...(members === 100 ? FIRST_GOAL : FINAL_GOAL), subjects: ['corral-stop'], of: 'limit' }],
       }),
     );
   }
