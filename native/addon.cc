@@ -53,7 +53,8 @@ void spawn(const Napi::CallbackInfo &info) {
   uint32_t id = 0;
   auto request = std::make_unique<sys::SpawnRequest>();
   if (!convert::spawn_request(info.Env(), info[0], info[1], info[2], &id, request.get())) return;
-  auto held = std::make_shared<Held>(id, self.shared_from_this(), std::move(request));
+  // Not by make_shared, which needs a newer libstdc++ than the binary may.
+  auto held = std::shared_ptr<Held>(new Held(id, self.shared_from_this(), std::move(request)));
   self.held[id] = held;
   self.ref(info.Env());
   Watch::instance().spawn(std::move(held));
@@ -83,7 +84,7 @@ Napi::Value open(const Napi::CallbackInfo &info) {
   // kill(2) gives 0, -1 and negative numbers a meaning; nothing here ever does.
   int error = pid <= 0 ? -EINVAL : sys::open_process(pid, expected, &pidfd, &ticks);
   if (error == 0) {
-    auto held = std::make_shared<Held>(id, self.shared_from_this());
+    auto held = std::shared_ptr<Held>(new Held(id, self.shared_from_this()));
     held->pid.store(pid, std::memory_order_relaxed);
     held->start_ticks = ticks;
     held->pidfd.store(pidfd.take(), std::memory_order_release);
