@@ -406,6 +406,32 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     });
   });
 
+  it.each([
+    ['until its owner has closed the socket', ['close']],
+    ['though its owner never closes it, not for long', []],
+  ])('stays after its last word %s', async (_, commands) => {
+    const owner = run(['true']);
+    await owner.event('empty');
+    for (const command of commands) owner.send(command);
+    expect((await owner.event('keeperExit')).status).toBe(0);
+  });
+
+  it('says that the ladder ended a leader that its owner killed right after it had asked for that', async () => {
+    const owner = run([artist, 'wait']);
+    const [leader] = await owner.ready(1);
+    const { keeper } = await owner.event('started');
+    // Stopped, so that it wakes up to both at once.
+    process.kill(keeper, 'SIGSTOP');
+    await eventually(() => readStat(keeper)?.state === 'T');
+    owner.send('kill\nkill');
+    await owner.until(() => owner.events.filter(({ type }) => type === 'asked').length === 2, 'the first is in the socket');
+    process.kill(leader?.pid ?? 0, 'SIGKILL');
+    process.kill(keeper, 'SIGCONT');
+    expect((await owner.event('exited')).flags & FORCED).toBe(FORCED);
+    await owner.finished();
+    expect(owner.terminated).toMatchObject([{ pid: leader?.pid, detail: SIGKILL }]);
+  });
+
   it('takes the last word of an owner that did not read its replies', async () => {
     const owner = run(shell('"$1" daemon ignore; exec "$1" wait'), [`leader=${WAIT}`, `owner=${LEAVE}`]);
     const members = await owner.ready(2);
