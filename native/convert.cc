@@ -215,14 +215,17 @@ std::string inherited_env(const std::string &changes) {
   return result;
 }
 
-// The marks are corral's: what surrounds us says `environ`, and nobody else.
+// What surrounds us never changes, and is asked for when the addon is loaded: later other threads may write `environ`.
+const std::string outer_trees = [] {
+  const char *innermost = getenv(kTreeMark), *others = getenv(kOuterTreesMark);
+  std::string list = innermost == nullptr ? "" : innermost;
+  if (!list.empty() && others != nullptr && *others != '\0') list.append(":").append(others);
+  return list;
+}();
+
 void mark_env(const std::string &tree, std::string *env) {
-  const char *outer = getenv(kTreeMark), *outermost = getenv(kOuterTreesMark);
   env->append(kTreeMark).append("=").append(tree).push_back('\0');
-  if (outer == nullptr || *outer == '\0') return;
-  env->append(kOuterTreesMark).append("=").append(outer);
-  if (outermost != nullptr && *outermost != '\0') env->append(":").append(outermost);
-  env->push_back('\0');
+  if (!outer_trees.empty()) env->append(kOuterTreesMark).append("=").append(outer_trees).push_back('\0');
 }
 
 bool settings(napi_env env, const Reader &from, corral_settings *to) {
@@ -426,7 +429,7 @@ bool spawn_request(napi_env env, napi_value numbers, napi_value text, napi_value
   const std::string tree = strings.next();
   request.argv = strings.next_block(static_cast<size_t>(number[kArgc]));
   request.env = strings.rest();
-  if (!strings.complete()) return refuse(env, "corral: malformed text of a spawn request");
+  if (!strings.complete() || tree.empty()) return refuse(env, "corral: malformed text of a spawn request");
   if (request.containment == sys::Containment::kCgroup && !sys::is_leaf_name(request.leaf))
     return refuse(env, "corral: malformed name of a leaf");
   if (number[kInheritEnv] != 0) request.env = inherited_env(request.env);

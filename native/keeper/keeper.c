@@ -172,13 +172,8 @@ static uint64_t microseconds(const struct timeval *time) {
   return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
 }
 
-static void take_packets(void);
-
 static void leader_has_ended(const siginfo_t *info, const struct rusage *usage) {
   if (keeper.leader_ended) return;
-  /* An owner that wants the tree dead says so, and then does not wait for us to begin: it is the ladder that ended it.
-   */
-  take_packets();
   keeper.leader_ended = true;
   keeper.leader_ended_at = monotonic_us();
   keeper.exited_waits = true;
@@ -209,10 +204,6 @@ static long find_ended(int kind, int32_t pid, int flags, siginfo_t *ret_info, st
 
 /* For the report. Reading /proc/PID/stat costs nearly half as much as the death itself, so of a large tree only the
  * first are named, unless a walk has seen them before; but always the leader, however many end before it. */
-static bool is_described(void) {
-  return keeper.phase != RUNNING && (keeper.described < MOST_DESCRIBED || !keeper.leader_ended);
-}
-
 static void describe(const siginfo_t *info) {
   if (info->si_pid == keeper.leader && keeper.leader_ended_first) return;
   struct process_stat stat;
@@ -239,12 +230,22 @@ static void reap(const siginfo_t *info, bool is_reaped) {
   keeper.has_progress = true;
 }
 
+static void take_packets(void);
+
+/* Before a death is booked: an owner that wants the tree dead says so, and then kills the group without waiting for us
+ * to begin. It is the ladder that ended them. */
+static void take_orders(void) {
+  if (keeper.phase == RUNNING) take_packets();
+}
+
 static void reap_unless_leader(int32_t pid) {
   siginfo_t info;
   struct rusage usage;
   if (pid == keeper.leader) return;
   keeper.found++;
-  if (find_ended(P_PID, pid, WNOWAIT, &info, &usage) > 0) reap(&info, false);
+  if (find_ended(P_PID, pid, WNOWAIT, &info, &usage) <= 0) return;
+  take_orders();
+  reap(&info, false);
 }
 
 enum reaped { REAPED_ALL_THERE_IS, MORE_TO_REAP, NO_CHILD_LEFT };
@@ -256,10 +257,13 @@ static enum reaped reap_ended(void) {
   for (int count = 0;; count++) {
     if (count == MOST_REAPED) return MORE_TO_REAP;
     const bool is_pinned = !keeper.group_by_pidfd && !keeper.leader_reaped;
-    const int flags = is_pinned || is_described() ? WNOWAIT : 0;
+    /* At once only who will surely not be described. */
+    const bool at_once = keeper.phase != RUNNING && keeper.leader_ended && keeper.described >= MOST_DESCRIBED;
+    const int flags = is_pinned || !at_once ? WNOWAIT : 0;
     const long found = find_ended(P_ALL, 0, flags, &info, &usage);
     if (found == -ECHILD) return NO_CHILD_LEFT;
     if (found <= 0) return REAPED_ALL_THERE_IS;
+    take_orders();
     if (info.si_pid == keeper.leader && !keeper.leader_reaped) {
       leader_has_ended(&info, &usage);
       if (is_pinned) break;
@@ -306,9 +310,11 @@ __attribute__((noreturn)) static void finish(uint32_t flags) {
     if (entry.revents & (POLLHUP | POLLERR)) packets_close();
     packets_continue();
   }
-  const struct timespec longest = {0, LAST_WAIT_NS};
-  struct pollfd entry = {packets_fd(), 0, 0};
-  (void)raw_syscall(SYS_ppoll, &entry, 1, &longest, NULL, 0);
+  if (packets_fd() >= 0) {
+    const struct timespec longest = {0, LAST_WAIT_NS};
+    struct pollfd entry = {packets_fd(), 0, 0};
+    (void)raw_syscall(SYS_ppoll, &entry, 1, &longest, NULL, 0);
+  }
   for (;;) (void)raw_syscall(SYS_exit_group, 0);
 }
 

@@ -35,7 +35,7 @@ enum corral_packet {
       69,            /* struct corral_members: what is left after SIGKILL (5 s, or 0.2 s when all refuse it; with grace
                         -1 2 s after the kill signal); count 0 ends the list; sent again after another STOP or KILL */
   CORRAL_EMPTY = 70, /* struct corral_empty: waitid said ECHILD, and there is nobody in the leaf (or policy `leave`);
-                        the keeper exits */
+                        the keeper exits when the owner has closed the socket, or 100 ms later */
   /* Only of a leader on the owner's terminal (CORRAL_SET_GROUP): */
   CORRAL_STOPPED = 71, /* struct corral_stopped: the leader was stopped, by Ctrl-Z or for touching the terminal */
   CORRAL_HUNG_UP = 72, /* header only: the terminal is gone */

@@ -52,11 +52,15 @@ bool has_exit_info() {
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, &before); // a handler would run in the child, and the memory is ours
   int descriptor = -1, status = 0;
-  const unsigned long flags = RAW_CLONE_VM | RAW_CLONE_VFORK | RAW_CLONE_PIDFD;
-  const long pid = raw_clone(flags, stack + sizeof stack, &descriptor, exit_at_once, nullptr);
+  const unsigned long flags = RAW_CLONE_VM | RAW_CLONE_VFORK;
+  long pid = raw_clone(flags | RAW_CLONE_PIDFD, stack + sizeof stack, &descriptor, exit_at_once, nullptr);
+  if (pid < 0) { // some filters refuse flags of clone that they do not know
+    pid = raw_clone(flags, stack + sizeof stack, nullptr, exit_at_once, nullptr);
+    if (pid > 0) descriptor = pidfd_open(static_cast<int32_t>(pid));
+  }
   if (pid > 0) (void)waitpid(static_cast<pid_t>(pid), nullptr, __WALL);
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  const Fd pidfd(descriptor);
+  const Fd pidfd(descriptor < 0 ? -1 : descriptor);
   return pidfd && pidfd_exit_status(pidfd.get(), &status) == 0;
 }
 

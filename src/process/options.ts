@@ -153,7 +153,8 @@ export function planSpawn(command: unknown, args: unknown, options: unknown = {}
 
 /**
  * Which groups the options are of; all when a class may have hidden some in its prototype. Asking an object for a property that it does not have
- * costs half a microsecond while the code is cold, as it is in most calls, and most options are not there.
+ * costs half a microsecond while the code is cold, as it is in most calls, and most options are not there. What is own but not
+ * enumerable is not seen, as in any copy of options.
  */
 function groupsOf(options: unknown): number {
   let groups = 0;
@@ -220,7 +221,7 @@ function directory(cwd: unknown): string {
   if (cwd === undefined) return '';
   if (!(cwd instanceof URL)) return text(cwd, 'cwd', 'a path or a file: URL');
   if (cwd.protocol !== 'file:') throw invalidArgument('cwd', 'a path or a file: URL', cwd.href);
-  return fileURLToPath(cwd);
+  return text(fileURLToPath(cwd), 'cwd', 'a path or a file: URL');
 }
 
 function labelsOf(labels: unknown): Readonly<Record<string, string>> {

@@ -55,7 +55,7 @@ export interface Self {
 
 const keepers = new Set<number>();
 
-/** Whoever starts a keeper names it here until it has been reaped, so that no kill by pid or by mark hits it. */
+/** Whoever starts a keeper names it here until its tree is empty, so that no kill by pid or by mark hits it. */
 export function protectKeeper(pid: number): void {
   keepers.add(pid);
 }

@@ -46,11 +46,25 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('keeps the marks of the trees around it', async () => {
-    vi.stubEnv('CORRAL_TREE', 'outer.1');
-    vi.stubEnv('CORRAL_TREE_PARENTS', 'outermost.1');
-    const seen = await environment({ containment, env: { CORRAL_TREE: 'forged' } });
-    expect(seen.get('CORRAL_TREE')).toMatch(/^[0-9a-f]{32}\./);
-    expect(seen.get('CORRAL_TREE_PARENTS')).toBe('outer.1:outermost.1');
+    const script = `
+      const { run } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+      await run('true');
+      process.env.CORRAL_TREE = 'too late';
+      console.log((await run('/usr/bin/env', [], { containment: '${containment}', env: { CORRAL_TREE: 'forged' } })).stdout);`;
+    const node = (env: Record<string, string>) => run(process.execPath, ['--input-type=module', '-e', script], { env });
+    const outer = /^CORRAL_TREE=(.+)$/m;
+    const parents = /^CORRAL_TREE_PARENTS=(.+)$/m;
+    // The node in between is in a tree of ours, whatever it was told.
+    const { stdout } = await node({ CORRAL_TREE: 'forged', CORRAL_TREE_PARENTS: 'forged' });
+    expect(outer.exec(stdout)?.[1]).toMatch(/^[0-9a-f]{32}\./);
+    expect(parents.exec(stdout)?.[1]).toMatch(/^[0-9a-f]{32}\.\d+(:|$)/);
+    expect(stdout).not.toMatch(/forged|too late/);
+    // Three deep: innermost first.
+    const nested = `
+      const { run } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+      console.log((await run(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(script)}])).stdout);`;
+    const deep = await run(process.execPath, ['--input-type=module', '-e', nested]);
+    expect(parents.exec(deep.stdout)?.[1]?.split(':').length).toBe((parents.exec(stdout)?.[1]?.split(':').length ?? 0) + 1);
   });
 
   it('differs from tree to tree', async () => {

@@ -23,6 +23,19 @@ describe.each([
     expect(readStat(child.pid)).toBeUndefined();
   });
 
+  it('names whom it has ended, also when they have hardly begun, or end by themselves', async () => {
+    for (let i = 0; i < 40; i++) {
+      const killed = await spawn('sleep', ['300'], { containment, stdout: 'ignore', stderr: 'ignore' });
+      const ending = await spawn('true', [], { containment, stdout: 'ignore', stderr: 'ignore' });
+      const reports = await Promise.all([killed.stop({ killSignal: 'SIGKILL' }), ending.stop()]);
+      expect(reports[0].terminated).toMatchObject([{ ...killed.identity, signal: 'SIGKILL' }]);
+      for (const one of reports.flatMap(({ terminated }) => terminated)) {
+        expect(one.startTicks).toBeGreaterThan(0n);
+        expect(one.name).not.toBe('');
+      }
+    }
+  });
+
   it('reports leader and members with the signals that ended them', async () => {
     const child = keepTidy(await spawn('sh', ['-c', 'sleep 300 & echo READY $!; wait'], { containment }));
     const [sleeper = 0] = await readyPids(child);

@@ -429,7 +429,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     process.kill(keeper, 'SIGCONT');
     expect((await owner.event('exited')).flags & FORCED).toBe(FORCED);
     await owner.finished();
-    expect(owner.terminated).toMatchObject([{ pid: leader?.pid, detail: SIGKILL }]);
+    expect(owner.terminated).toMatchObject([{ pid: leader?.pid, detail: SIGKILL, name: 'artist' }]);
   });
 
   it('takes the last word of an owner that did not read its replies', async () => {

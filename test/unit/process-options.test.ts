@@ -94,6 +94,7 @@ describe('planSpawn', () => {
     [['', []], 'command: expected the name or path of a program, received ""'],
     [[undefined, []], 'command: expected the name or path of a program, received undefined'],
     [['a\0b', []], 'command: expected the name or path of a program, without NUL, received "a\\u0000b"'],
+    [['cmd', [], { cwd: new URL('file:///tmp%00x') }], 'cwd: expected a path or a file: URL, without NUL, received "/tmp\\u0000x"'],
     [['cmd', 'x'], 'args: expected an array of strings, received "x"'],
     [['cmd', { cwd: '/' }], 'args: expected an array of strings, received an instance of Object'],
     [['cmd', ['a', 3]], 'args[1]: expected a string, received number 3'],
