@@ -68,7 +68,7 @@ export interface SpawnRequest {
    * name, an entry without "=" deletes it. False: `env` is everything.
    */
   inheritEnv: boolean;
-  /** Value of CORRAL_TREE; the trees around it, as `environ` has them, go into CORRAL_TREE_PARENTS. Neither comes from elsewhere. */
+  /** Value of CORRAL_TREE; the trees around it, as `environ` had them when the addon was loaded, go into CORRAL_TREE_PARENTS. */
   treeId: string;
   /** '' = unchanged. */
   cwd: string;

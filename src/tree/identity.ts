@@ -162,18 +162,17 @@ function readStat(pid: number): Stat | undefined {
 interface Stat {
   ppid: number;
   pgid: number;
-  sid: number;
   flags: number;
 }
 
 function parseStat(stat: string | undefined): Stat | undefined {
   if (stat === undefined) return undefined;
   // The name before it may hold anything, parentheses and newlines too: what follows the last one is ours.
-  const [, ppid = 0, pgid = 0, sid = 0, , , flags = 0] = stat
+  const [, ppid = 0, pgid = 0, , , , flags = 0] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ', 7)
     .map(Number);
-  return { ppid, pgid, sid, flags };
+  return { ppid, pgid, flags };
 }
 
 /** @throws ProcessError ERR_SCAN when we could not look (EMFILE): that says nothing about the process. */
