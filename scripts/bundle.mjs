@@ -2,11 +2,13 @@
  * Bundles the two programs into one CommonJS file each, after tsc: dist/hook.cjs and dist/cli.cjs, which dist/corral.cjs chooses from.
  * Loading forty modules costs more than everything a short command does.
  */
-import { rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { projectRoot } from './lib/command.mjs';
 
+const PLACE_OF_ID = 'id of the bundle';
 const dist = (name) => path.join(projectRoot, 'dist', name);
 
 const common = {
@@ -25,6 +27,7 @@ await build({
   ...common,
   entryPoints: [dist('hook/main.js')],
   outfile: dist('hook.cjs'),
+  charset: 'ascii', // so that corral.cjs can read it as latin1
   // Half the bytes are half the time to parse; names stay, for the stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
@@ -33,6 +36,13 @@ await build({
   define: { ...common.define, 'performance.now': 'monotonicMs' },
   banner: { js: `${common.banner.js}\nconst monotonicMs = () => process.uptime() * 1000;` },
 });
+
+// Which bundle a kept code was compiled from (src/corral.cts).
+const bundle = readFileSync(dist('hook.cjs'));
+const launcher = readFileSync(dist('corral.cjs'), 'utf8');
+const id = createHash('sha256').update(bundle).digest('hex');
+if (launcher.split(PLACE_OF_ID).length !== 2) throw new Error(`corral.cts: expected '${PLACE_OF_ID}' once`);
+writeFileSync(dist('corral.cjs'), launcher.replace(PLACE_OF_ID, id));
 
 // The bundles are all that runs of these.
 for (const folder of ['hook', 'cli']) rmSync(dist(folder), { recursive: true });

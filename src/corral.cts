@@ -1,6 +1,81 @@
 #!/usr/bin/env node
 /**
- * The command `corral`: hands over to one of two bundles. The hook runs at every session start of an agent and loads nothing of the
- * rest, so this file stays free of imports.
+ * The command `corral`: hands over to one of two bundles. The hook runs at every session start of an agent, loads nothing of the rest,
+ * and is compiled once: V8's code for it is kept in the user's cache directory, which saves more than half of what the hook adds to Node.
+ *
+ * That file is run, so it is trusted like the program itself only if it is the user's own and private, if it was made from exactly this
+ * bundle, and if both copies in it are the same: V8 looks at its own version and flags, but not whether the bytes are whole.
  */
-require(process.argv[2] === 'hook' ? './hook.cjs' : './cli.cjs');
+import fs = require('node:fs');
+import path = require('node:path');
+import vm = require('node:vm');
+
+/** SHA-256 of hook.cjs in hex, put here by scripts/bundle.mjs. */
+const BUNDLE_ID = 'id of the bundle';
+const MAX_BYTES = 8 * 1024 * 1024;
+/** Any access for group or others: files that a checkout or a download brought are readable. */
+const FOR_OTHERS = 0o077;
+
+if (process.argv[2] === 'hook') runHook(path.join(__dirname, 'hook.cjs'));
+else require('./cli.cjs');
+
+function runHook(file: string): void {
+  const cache = cachePath();
+  const cachedData = cache === undefined ? undefined : readCode(cache);
+  // A bundle of ASCII only: latin1 is the encoding that costs nothing.
+  const source = `(function (exports, require, module, __filename, __dirname, keepCode) {${fs.readFileSync(file, 'latin1')}\n})`;
+  const script = new vm.Script(source, { filename: file, cachedData });
+  const isNew = cachedData === undefined || script.cachedDataRejected === true;
+  // Called after the answer was given: by then V8 has compiled what a run needs.
+  const keepCode = cache !== undefined && isNew ? () => writeCode(cache, script.createCachedData()) : undefined;
+  const module = { exports: {} };
+  script.runInThisContext()(module.exports, require, module, file, __dirname, keepCode);
+}
+
+/** One file per version of Node; undefined: there is no place, or the user wants none, by the variable that Node itself has for that. */
+function cachePath(): string | undefined {
+  const { NODE_DISABLE_COMPILE_CACHE, XDG_CACHE_HOME, HOME } = process.env;
+  // Bun and Deno have compilers of their own.
+  if (NODE_DISABLE_COMPILE_CACHE || process.versions.bun || process.versions.deno) return undefined;
+  // A relative one is ignored, as the XDG specification wants.
+  const base = XDG_CACHE_HOME && path.isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : HOME && path.join(HOME, '.cache');
+  return base && path.isAbsolute(base) ? path.join(base, 'corral', `hook-${process.version}-${process.arch}.code`) : undefined;
+}
+
+/** undefined: there is none, or it is not to be trusted. */
+function readCode(cache: string): Buffer | undefined {
+  let fd: number | undefined;
+  try {
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+    fd = fs.openSync(cache, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const { uid, mode, size } = fs.fstatSync(fd);
+    const isOurs = (mode & fs.constants.S_IFMT) === fs.constants.S_IFREG && uid === process.geteuid?.() && (mode & FOR_OTHERS) === 0;
+    if (!isOurs || size > MAX_BYTES) return undefined;
+    const bytes = fs.readFileSync(fd);
+    const middle = BUNDLE_ID.length + (bytes.length - BUNDLE_ID.length) / 2;
+    const code = bytes.subarray(BUNDLE_ID.length, middle);
+    const isWhole = Number.isInteger(middle) && code.length > 0 && code.equals(bytes.subarray(middle));
+    return isWhole && bytes.toString('latin1', 0, BUNDLE_ID.length) === BUNDLE_ID ? code : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+/** Never throws: without it the next run is slower, nothing else. */
+function writeCode(cache: string, code: Buffer): void {
+  const draft = `${cache}.${process.pid}.tmp`;
+  try {
+    fs.mkdirSync(path.dirname(cache), { recursive: true, mode: 0o700 });
+    const fd = fs.openSync(draft, 'wx', 0o600);
+    try {
+      fs.writevSync(fd, [Buffer.from(BUNDLE_ID, 'latin1'), code, code]);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(draft, cache); // in one step: whoever reads sees the old one or the new one
+  } catch {
+    fs.rmSync(draft, { force: true });
+  }
+}

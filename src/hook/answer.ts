@@ -25,8 +25,11 @@ export class Answer {
     this.#addon = addon;
   }
 
-  /** Gives the answer and ends the process. */
-  give(text: string, exitCode: number): void {
+  /**
+   * Gives the answer and ends the process.
+   * @param afterwards what is left to be done when the answer is out, within the time for writing it.
+   */
+  give(text: string, exitCode: number, afterwards?: () => void): void {
     if (this.#given) return;
     this.#given = true;
     const addon = this.#addon;
@@ -38,6 +41,7 @@ export class Answer {
     if (addon.watchdogDisarm()) {
       addon.watchdogArm(WRITE_MS, this.fd, '', exitCode);
       writeAll(this.fd, text);
+      afterwards?.();
       // Not process.exit: that waits for every thread, one that sits in read(2) or in /proc included, and takes the whole heap down first.
       addon.watchdogArm(0, this.fd, '', exitCode);
     }

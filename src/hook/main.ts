@@ -36,6 +36,9 @@ const run: { host: HookHost; event: HookEvent; graceful: boolean; timeoutMs: num
 };
 const answer = new Answer(STDOUT);
 
+/** Given by the launcher (corral.cts) when it has no compiled code of this bundle yet. Not declared when the bundle is run without it. */
+declare const keepCode: (() => void) | undefined;
+
 async function main(args: readonly string[]): Promise<void> {
   const options = parseHookOptions(args);
   if (typeof options === 'string') {
@@ -77,7 +80,8 @@ async function main(args: readonly string[]): Promise<void> {
     notifyThreshold: config.notifyThreshold,
     warnings: input.kind === 'garbage' ? [`stdin: ${input.problem}`] : [],
   };
-  answer.give(run.host.render(hookReport(report, facts)), exitCode(report.success));
+  const afterwards = typeof keepCode === 'function' ? keepCode : undefined;
+  answer.give(run.host.render(hookReport(report, facts)), exitCode(report.success), afterwards);
 }
 
 /** Names what comes next, and has the watchdog say so if it never ends. */
