@@ -5,6 +5,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   copyFileSync,
@@ -147,5 +148,9 @@ if (!existsSync(env.TMPDIR)) throw new Error(`${env.TMPDIR} is missing`);
 const outcome = await run(argv, { cwd, env });
 if (typeof outcome === 'string') process.stderr.write(`contained: ${command[0]} was ${outcome}\n`);
 const left = await leftovers();
-for (const line of left) process.stderr.write(`contained: left behind: ${line}\n`);
+const notes = process.env.CORRAL_TEST_NOTES;
+for (const line of left) {
+  process.stderr.write(`contained: left behind: ${line}\n`);
+  if (notes) appendFileSync(`${notes}.left`, `left behind: ${line}\n`);
+}
 process.exitCode = outcome === 0 && left.length > 0 ? 1 : typeof outcome === 'string' ? 1 : outcome;

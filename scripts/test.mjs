@@ -73,13 +73,20 @@ function vitest(report, projects, options) {
     ...projects.map((project) => `--project=${project}`),
     '--reporter=default',
     '--reporter=json',
+    '--reporter=./test/helpers/unhandled-reporter.mjs',
     `--outputFile.json=${report}`,
     ...options,
   ];
 }
 
+/** Where a run says what no test is to blame for: errors outside of tests, and behind them what was left behind, by another user. */
+const notesOf = (report) => `${report}.notes`;
+const readNotes = (report) =>
+  [notesOf(report), `${notesOf(report)}.left`].flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []));
+
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
 function tally(report, exitCode) {
+  const notes = exitCode === 0 ? [] : readNotes(report);
   if (!existsSync(report)) return { failed: 1, note: `no report (exit code ${exitCode})` };
   const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const names = testResults.flatMap((file) => {
@@ -94,8 +101,8 @@ function tally(report, exitCode) {
     passed: numPassedTests,
     failed: failed + (onlyOutside || empty ? 1 : 0),
     skipped: numPendingTests + numTodoTests,
-    names,
-    note: empty ? 'no test was found' : onlyOutside ? `exit code ${exitCode}: see the messages of the leak guard or of vitest above` : '',
+    names: [...names, ...notes],
+    note: empty ? 'no test was found' : onlyOutside && notes.length === 0 ? `exit code ${exitCode}: see the messages above` : '',
   };
 }
 
@@ -103,7 +110,8 @@ let reports = 0;
 function suite(projects, runner, { environment = () => ({}), options = [] } = {}) {
   return async () => {
     const report = path.join(results, `${++reports}.json`);
-    return tally(report, await runner(vitest(report, projects, options), environment()));
+    const env = { ...environment(), CORRAL_TEST_NOTES: notesOf(report) };
+    return tally(report, await runner(vitest(report, projects, options), env));
   };
 }
 
@@ -170,7 +178,8 @@ async function withThreadSanitizer() {
   const report = path.join(results, `${++reports}.json`);
   const variables = Object.entries(threadSanitizedEnvironment()).map(([name, value]) => `${name}=${value}`);
   const files = THREADED.map((name) => `test/native/${name}.test.ts`);
-  return tally(report, await runContained(['setarch', '-R', 'env', ...variables, ...vitest(report, ['native'], files)], {}));
+  const env = { CORRAL_TEST_NOTES: notesOf(report) };
+  return tally(report, await runContained(['setarch', '-R', 'env', ...variables, ...vitest(report, ['native'], files)], { env }));
 }
 
 const killing = [

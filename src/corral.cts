@@ -13,6 +13,7 @@ import vm = require('node:vm');
 /** SHA-256 of hook.cjs in hex, put here by scripts/bundle.mjs. */
 const BUNDLE_ID = 'id of the bundle';
 const MAX_BYTES = 8 * 1024 * 1024;
+const PIECE_BYTES = 32 * 1024;
 /** Any access for group or others: files that a checkout or a download brought are readable. */
 const FOR_OTHERS = 0o077;
 
@@ -51,16 +52,28 @@ function readCode(cache: string): Buffer | undefined {
     const { uid, mode, size } = fs.fstatSync(fd);
     const isOurs = (mode & fs.constants.S_IFMT) === fs.constants.S_IFREG && uid === process.geteuid?.() && (mode & FOR_OTHERS) === 0;
     if (!isOurs || size > MAX_BYTES) return undefined;
-    const bytes = fs.readFileSync(fd);
-    const middle = BUNDLE_ID.length + (bytes.length - BUNDLE_ID.length) / 2;
-    const code = bytes.subarray(BUNDLE_ID.length, middle);
-    const isWhole = Number.isInteger(middle) && code.length > 0 && code.equals(bytes.subarray(middle));
-    return isWhole && bytes.toString('latin1', 0, BUNDLE_ID.length) === BUNDLE_ID ? code : undefined;
+    const middle = BUNDLE_ID.length + (size - BUNDLE_ID.length) / 2;
+    if (!Number.isInteger(middle) || middle <= BUNDLE_ID.length) return undefined;
+    const first = Buffer.allocUnsafeSlow(middle);
+    if (fs.readSync(fd, first) !== middle || first.toString('latin1', 0, BUNDLE_ID.length) !== BUNDLE_ID) return undefined;
+    const code = first.subarray(BUNDLE_ID.length);
+    return isNextIn(fd, code) ? code : undefined;
   } catch {
     return undefined;
   } finally {
     if (fd !== undefined) fs.closeSync(fd);
   }
+}
+
+/** Piece by piece: memory that was never touched before costs as much as the reading. */
+function isNextIn(fd: number, bytes: Buffer): boolean {
+  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    const expected = bytes.subarray(at, at + PIECE_BYTES);
+    if (fs.readSync(fd, piece, 0, expected.length, null) !== expected.length) return false;
+    if (!piece.subarray(0, expected.length).equals(expected)) return false;
+  }
+  return true;
 }
 
 /** Never throws: without it the next run is slower, nothing else. */

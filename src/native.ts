@@ -7,6 +7,8 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+// @ts-expect-error: it comes without types
+import loadFitting from 'node-gyp-build';
 import { ProcessError } from './errors.js';
 
 /** Values of `SpawnRequest.stdio` besides a descriptor number. */
@@ -430,11 +432,10 @@ export function native(): NativeAddon {
     throw new ProcessError('ERR_UNSUPPORTED_PLATFORM', `corral needs Linux (pidfd, /proc, subreaper); this is ${process.platform}`);
   }
   const root = fileURLToPath(new URL('..', import.meta.url));
-  const require = createRequire(import.meta.url);
   let loaded: NativeAddon;
   try {
     const override = process.env.CORRAL_NATIVE_PATH;
-    loaded = (override ? require(override) : require('node-gyp-build')(root)) as NativeAddon;
+    loaded = (override ? createRequire(import.meta.url)(override) : loadFitting(root)) as NativeAddon;
   } catch (cause) {
     throw new ProcessError(
       'ERR_NATIVE_LOAD',

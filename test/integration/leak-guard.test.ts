@@ -21,7 +21,7 @@ interface Outcome {
 function start(argv: string[], env: Record<string, string> = {}): { child: ChildProcess; outcome: Promise<Outcome> } {
   const child = spawn(process.execPath, argv, {
     cwd: root,
-    env: { ...process.env, CORRAL_TEST_SETTLE_MS: '300', ...env },
+    env: { ...process.env, CORRAL_TEST_SETTLE_MS: '300', CORRAL_TEST_NOTES: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
