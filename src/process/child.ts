@@ -10,7 +10,7 @@ import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { ProcessError } from '../errors.js';
 import {
-  closeId,
+  closeIdSoon,
   END_ALONE,
   END_CGROUP,
   END_FORCED,
@@ -535,7 +535,7 @@ export class SpawnedChild implements Child, Receiver {
   #release(isEmpty = false): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    closeId(this.#id, isEmpty);
+    closeIdSoon(this.#id, isEmpty);
   }
 
   /** After the loss of the keeper nobody can tell any more how the leader ended. */
