@@ -18,8 +18,8 @@ import { ProcessTable } from './table.js';
  */
 export const DEFAULT_FIELDS: readonly ProcessField[] = [...PROCESS_FIELDS.filter((field) => FIELD_BITS[field] === FIELD_STAT), 'args'];
 
-/** How many objects are made before the event loop goes on: a fraction of a millisecond. */
-const AT_ONCE = 512;
+/** How many objects are made before the event loop goes on: a fraction of a millisecond, also on a slow machine. */
+const AT_ONCE = 128;
 
 export interface ScanOptions {
   /** Default DEFAULT_FIELDS. Links (children, groups, sessions) and states are there whatever the rows show. */
