@@ -8,12 +8,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,10 +47,15 @@ static void idle(void) {
   stay();
 }
 
-static pid_t beget(void (*life)(void)) {
+static pid_t fork_at_last(void) {
   pid_t pid;
   while ((pid = fork()) < 0)
     if (errno != EAGAIN) die("fork");
+  return pid;
+}
+
+static pid_t beget(void (*life)(void)) {
+  const pid_t pid = fork_at_last();
   if (pid > 0) return pid;
   life();
   _exit(0);
@@ -91,13 +98,24 @@ static void own_session(void) {
   in_session(idle);
 }
 
+/* Begins to live when its parent, which ends now, has ended: until then that one would be counted as a member, too. */
+static void leave_behind(void (*life)(void)) {
+  const pid_t parent = getpid();
+  if (fork_at_last() > 0) return;
+  struct pollfd end = {(int)syscall(SYS_pidfd_open, parent, 0u), POLLIN, 0};
+  if (end.fd >= 0) poll(&end, 1, -1); /* else it is reaped already */
+  close(end.fd);
+  life();
+  _exit(0);
+}
+
 static void double_fork(void) {
-  beget(idle);
+  leave_behind(idle);
 }
 
 static void daemon_of(void (*life)(void)) {
   if (setsid() < 0) die("setsid");
-  beget(life);
+  leave_behind(life);
 }
 
 static void daemon_life(void) {
