@@ -15,6 +15,8 @@ const NOBODY = 65534;
 
 /** Of the ladder in every cell. */
 export const GRACE_MS = 200;
+/** As a keeper waits after SIGKILL: a busy machine takes long to let dozens of forking processes die. */
+const KILL_WAIT_MS = 5000;
 /** Of a run with a deadline; longer on every attempt in which the tree was not complete before it. */
 const DEADLINE_MS = 500;
 const ATTEMPTS = 4;
@@ -208,7 +210,8 @@ async function runOnce({ programs, shape, event, make, deadlineMs, mode }) {
   const fifos = { ready: path.join(directory, 'ready'), alive: path.join(directory, 'alive') };
   execFileSync('mkfifo', ['-m', '666', fifos.ready, fifos.alive]);
   // Nothing is too young for a sweep here, and its patience is that of the ladder.
-  writeFileSync(path.join(directory, 'config/corral/config.json'), JSON.stringify({ min_age_seconds: 0, term_grace_ms: GRACE_MS }));
+  const config = { min_age_seconds: 0, term_grace_ms: GRACE_MS, kill_wait_ms: KILL_WAIT_MS };
+  writeFileSync(path.join(directory, 'config/corral/config.json'), JSON.stringify(config));
   const { owner, after = [] } = make({ programs, shape, event, fifos, timeoutMs: event.deadline ? deadlineMs : 0 });
   const uid = shape.id === 'setuid' ? NOBODY : -1;
   const words = [directory, mode, event.act, LIMIT_MS, SETTLE_MS, BLOCKED_MS, uid, owner.length, ...owner, ...after].map(String);
