@@ -87,7 +87,7 @@ const readNotes = (report) =>
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
 function tally(report, exitCode) {
   const notes = exitCode === 0 ? [] : readNotes(report);
-  if (!existsSync(report)) return { failed: 1, note: `no report (exit code ${exitCode})` };
+  if (!existsSync(report)) return { failed: 1, names: notes, note: `no report (exit code ${exitCode})` };
   const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const names = testResults.flatMap((file) => {
     const where = path.basename(file.name, '.test.ts');

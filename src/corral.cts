@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command `corral`: hands over to one of two bundles. The hook runs at every session start of an agent, loads nothing of the rest,
- * and is compiled once: V8's code for it is kept in the user's cache directory, which saves more than half of what the hook adds to Node.
+ * and is compiled once: V8's code for it is kept in the user's cache directory, which saves a fifth of the time that the hook adds to Node's.
  *
  * That file is run, so it is trusted like the program itself only if it is the user's own and private, if it was made from exactly this
  * bundle, and if both copies in it are the same: V8 looks at its own version and flags, but not whether the bytes are whole.
