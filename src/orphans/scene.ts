@@ -20,6 +20,15 @@ export interface Scene {
   facts: Facts;
 }
 
+/** A scene of this moment. */
+export interface LiveScene extends Scene {
+  /** False: somebody was gone before he could be asked for the mark of a tree, so that nobody was found does not say that nobody is left. */
+  isSteady: boolean;
+}
+
+/** What is known of processes (pid and start time) and the mark of a tree: it does not change. undefined: he carries none. */
+export type KnownMarks = Map<string, ReturnType<typeof readMarked>>;
+
 export interface LookOptions {
   env?: NodeJS.ProcessEnv;
   minAgeSeconds?: number;
@@ -28,7 +37,14 @@ export interface LookOptions {
   /** Look closely at this process as well, whatever it is called. */
   pid?: number | undefined;
   /** No closer look at anybody: for those who would be gone by then. */
-  quick?: boolean;
+  quick?: QuickLook;
+}
+
+export interface QuickLook {
+  /** From earlier looks, and for later ones. */
+  marks: KnownMarks;
+  /** Told of each who carries a mark as soon as that is known. */
+  onMarked(process: ProcessRow, scene: Pick<Scene, 'table' | 'facts'>): void;
 }
 
 const EVERYBODY: readonly ProcessField[] = ['name', 'ppid', 'pgid', 'sid', 'state', 'tty', 'startTime', 'threads'];
@@ -37,6 +53,8 @@ const SUSPECTS: readonly ProcessField[] = ['cgroup', 'env'];
 
 /** How long a look starts again because all it could have found were gone. */
 const HOPPERS_MS = 300;
+/** Who was older when he died was not one of those who only live to fork; of them a busy machine makes seconds. */
+const HOPPERS_AGE_SECONDS = 10;
 /** As the user's manager it takes in orphans of the session. */
 const SYSTEMD: ReadonlySet<string> = new Set(['systemd']);
 
@@ -44,7 +62,7 @@ const SYSTEMD: ReadonlySet<string> = new Set(['systemd']);
 const KEPT_VARIABLES = ['CORRAL_TREE', 'CORRAL_TREE_PARENTS', 'CLAUDE_PID', 'CLAUDE_CODE_SESSION_ID', 'CLAUDECODE', 'CLAUDE_PROJECT_DIR'];
 
 /** @throws ProcessError ERR_SCAN when /proc can not be read. */
-export async function look(policy: OrphanPolicy, options: LookOptions = {}): Promise<Scene> {
+export async function look(policy: OrphanPolicy, options: LookOptions = {}): Promise<LiveScene> {
   const { env = process.env, minAgeSeconds, session, pid, quick } = options;
   const agent = Number(env.CLAUDE_PID);
   const facts: Facts = {
@@ -58,17 +76,19 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   const wantsDirectory = policy.protect.some(({ cwd }) => cwd !== undefined);
   const directory: readonly ProcessField[] = wantsDirectory ? ['cwd'] : [];
 
-  let table = new DetailedTable(await scan({ fields: EVERYBODY }));
   const wantsMarks = policy.rules.some(({ require }) => require?.includes('abandoned'));
-  let isSteady = !wantsMarks || table.addMarks();
-  // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
   const untilMs = performance.now() + HOPPERS_MS;
-  while (!isSteady && table.marked().length === 0 && performance.now() < untilMs) {
+  const marking = quick ?? { marks: new Map() };
+  let table: DetailedTable;
+  let isSteady: boolean;
+  do {
     table = new DetailedTable(await scan({ fields: EVERYBODY }));
-    isSteady = table.addMarks();
-  }
-  facts.now = table.nowMs;
-  if (quick) return { table, flat: () => table.flat(), facts };
+    facts.now = table.nowMs;
+    isSteady = !wantsMarks || table.addMarks(facts, marking);
+    // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
+  } while (!isSteady && table.marked().length === 0 && performance.now() < untilMs);
+  const scene: LiveScene = { table, flat: () => table.flat(), facts, isSteady };
+  if (quick) return scene;
   const named = [...candidates(table, policy)].map((row) => row.pid);
   await table.add([...named, ...(pid === undefined ? [] : [pid])], CANDIDATES);
 
@@ -84,7 +104,7 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   }
   for (const suspect of suspected) above.delete(suspect);
   await table.add([...above], [...CANDIDATES, ...directory]);
-  return { table, flat: () => table.flat(), facts };
+  return scene;
 }
 
 /** A table whose rows can be looked at more closely. */
@@ -119,18 +139,33 @@ class DetailedTable implements PublicTable, NamedRows {
    * Finds who carries the mark of a tree, and whose it is: some are gone before anything else of them can be read. Only where owner and
    * process are of our own pid namespace: elsewhere the numbers mean others. False: somebody was gone before he could be asked.
    */
-  addMarks(): boolean {
+  addMarks(facts: Facts, { marks, onMarked }: Pick<QuickLook, 'marks'> & Partial<QuickLook>): boolean {
     const own = namespaceOf('self');
     let isSteady = true;
-    const add = (row: ProcessRow): boolean => {
-      if (row.pid === 1 || this.rough.isKernelThread(row.pid) || !this.rough.isLive(row.pid)) return false;
+    const markOf = (row: ProcessRow) => {
+      const key = `${row.pid}/${row.startTicks}`;
+      if (!this.rough.isLive(row.pid)) {
+        // Seen dead for the first time: it may have left a child that was not there yet when the scan began.
+        if (!marks.has(key) && (row.ageSeconds ?? 0) < HOPPERS_AGE_SECONDS) isSteady = false;
+        marks.set(key, undefined);
+        return undefined;
+      }
+      if (marks.has(key)) return marks.get(key);
       const found = readMarked(row);
       if (found === undefined && identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
+      else marks.set(key, found);
+      return found;
+    };
+    const add = (row: ProcessRow): boolean => {
+      if (row.pid === 1 || this.rough.isKernelThread(row.pid)) return false;
+      const found = markOf(row);
       const owner = ownerOf(found?.mark);
       if (found === undefined || owner === undefined || own === undefined || !isOfNamespace(owner, own)) return false;
       const isOthers = found.namespace === undefined && found.uid !== process.getuid?.(); // to be named, not ended
       if (found.namespace !== own && !isOthers) return false;
-      this.details.set(row.pid, { ...this.detailed(row), treeMark: found.mark, uid: found.uid });
+      const marked = { ...this.detailed(row), treeMark: found.mark, uid: found.uid };
+      this.details.set(row.pid, marked);
+      onMarked?.(marked, { table: this, facts });
       return true;
     };
     for (const adopter of new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)])) {

@@ -25,9 +25,9 @@ import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.j
 import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
 import { describeProcess, isZombie } from './evidence.js';
-import { ABANDONED } from './policy.js';
 import { runStats } from './record.js';
-import { look, type Scene } from './scene.js';
+import { isTreeMember, keyOf, Remains, type RemainsOptions } from './remains.js';
+import { look, type QuickLook, type Scene } from './scene.js';
 
 export interface SweepOptions {
   /** Judge and report; end nothing, record nothing. */
@@ -66,7 +66,7 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
   const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
-  const lookAround = (quick = false) => look(policy, { env, session: options.session, quick });
+  const lookAround = (quick?: QuickLook) => look(policy, { env, session: options.session, quick });
   if (dryRun) return run.judgeOnly(await lookAround());
   requirePidfd();
 
@@ -208,49 +208,32 @@ class Run {
   }
 
   /**
-   * What is left of whole trees: stopped first, so that nobody gets away by forking, until nobody new appears. A newcomer is judged by what a
-   * quick look shows, or those who only live for milliseconds would always be gone before their turn; whom the long look has spared stays
-   * spared, with whoever descends from it. At most `limit` processes in all.
+   * What is left of whole trees: stopped first, so that nobody gets away by forking, until nobody new appears. At most `limit` processes
+   * in all.
    */
   private async endTrees(condemned: readonly Verdict[], lookAgain: LookAgain, limit: number): Promise<void> {
-    const marks = new Set(condemned.map(markOf));
-    const known = new Map(condemned.map((verdict) => [keyOf(verdict.process), verdict]));
-    const spared = new Set(this.verdicts.filter(({ action }) => action !== 'terminate').map(({ process }) => keyOf(process)));
-    const select = async () => {
-      const scene = await lookAgain(true);
-      // The condemned are known by who they are: a quick look shows too little of them to be judged by once more.
-      const rows = [...known.values()].flatMap(({ process }) => {
-        const row = scene.table.get(process.pid);
-        return row?.startTicks === process.startTicks && !isZombie(row) ? [row] : [];
-      });
-      // Everybody descends from init, which is spared for what it is.
-      const isSpared = (process: ProcessInfo) =>
-        [process, ...scene.table.ancestors(process.pid)].some((one) => one.pid !== 1 && spared.has(keyOf(one)));
-      for (const verdict of classify(scene.table, this.policy, scene.facts)) {
-        const { process } = verdict;
-        if (known.size >= limit) break;
-        if (known.has(keyOf(process)) || !isCondemnedIn(verdict, marks) || isSpared(process)) continue;
-        known.set(keyOf(process), verdict);
-        rows.push(process);
-      }
-      return rows;
-    };
     const { graceMs, killWaitMs } = this.delays();
-    const report = await terminate(twice(select), { forceKillAfterDelay: graceMs, killWaitMs }).catch((error: ProcessError) => {
-      if (error.report === undefined) throw error;
-      this.warnings.push(error.message);
-      return error.report;
+    const { verdicts, policy } = this;
+    const untilMs = performance.now() + graceMs + killWaitMs;
+    const remains = new Remains({ verdicts, condemned, policy, limit, untilMs, lookAgain });
+    const report = await terminate(twice(remains.select), { forceKillAfterDelay: graceMs, killWaitMs }).catch((error: ProcessError) => {
+      if (error.code !== 'ERR_SCAN') throw error;
+      const [{ process, rule = '' }] = condemned as [Verdict];
+      const why = error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+      this.failures.push({ pid: process.pid, name: process.name ?? '', rule, reason: `of its tree it is not known who is left: ${why}` });
+      return error.report ?? { terminated: [], survivors: [] };
     });
     const ended = new Map(report.terminated.map((one) => [keyOf(one), one.signal]));
     const left = new Map(report.survivors.map((one) => [keyOf(one), one.reason]));
-    for (const [key, verdict] of known) {
+    this.deferred += remains.beyondLimit;
+    for (const [key, verdict] of remains.known) {
       const { process } = verdict;
       const isNew = !condemned.includes(verdict);
       const signal = ended.get(key) ?? null;
       if (left.has(key)) this.note(verdict, { process, outcome: left.get(key) === 'eperm' ? 'eperm' : 'survived', signal: 'SIGKILL' });
       else if (signal !== null) this.note(verdict, { process, outcome: 'terminated', signal });
       else if (isNew)
-        continue; // one of a line of processes that each end by themselves
+        continue; // it has ended by itself
       // Before Linux 6.15 the kernel does not tell how a stranger ended.
       else this.note(verdict, { process, outcome: ended.has(key) ? 'terminated' : 'already-gone', signal: 'SIGTERM' });
       if (isNew) this.verdicts.push(verdict);
@@ -339,13 +322,7 @@ class Run {
   }
 }
 
-type LookAgain = (quick?: boolean) => Promise<Scene>;
-
-const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>) => `${pid}/${startTicks}`;
-const markOf = ({ process }: Verdict) => (process as ProcessRow).treeMark;
-const isTreeMember = ({ rule }: Verdict) => rule === ABANDONED.id;
-const isCondemnedIn = (verdict: Verdict, marks: ReadonlySet<number | undefined>) =>
-  verdict.action === 'terminate' && isTreeMember(verdict) && marks.has(markOf(verdict));
+type LookAgain = RemainsOptions['lookAgain'];
 
 function withMark(process: ProcessInfo): ProcessInfo {
   const treeMark = readMark(process);

@@ -93,7 +93,7 @@ const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
 const QUIET_LOOKS = 2;
-/** Members of another user go on forking whatever we do; freezing must not wait for them for ever. */
+/** Members of another user go on forking whatever we do: freezing does not wait for them. The others are waited for until its time is over. */
 const FREEZE_LOOKS = 16;
 const FREEZES = 8;
 /** States in which a process forks nothing: stopped, traced, dead, waiting in the kernel (for a vfork child, for a device). */
@@ -182,7 +182,7 @@ class Step {
       case 'freezing':
         this.set({ freezeLooks: this.state.freezeLooks + 1 });
         if (newcomers > 0 || !complete) {
-          if (this.state.freezeLooks < FREEZE_LOOKS) this.freeze();
+          if (this.state.freezeLooks < FREEZE_LOOKS || !this.anyRefused()) this.freeze();
           else this.endFreezing();
         } else if (this.allStanding()) {
           this.endFreezing();
@@ -195,8 +195,13 @@ class Step {
         }
         break;
       case 'killing':
-        if (newcomers > 0 && this.state.freezes < FREEZES) this.beginFreezing();
-        else if (this.onlyRefusedLeft()) this.lookAgainOrSettle();
+        if (newcomers > 0 && this.state.freezes < FREEZES) {
+          this.beginFreezing();
+          break;
+        }
+        // Enough was tried to let nobody fork any more. Better that a child is lost than that a member is left.
+        if (newcomers > 0) this.signal('kill', [SIGKILL], ({ sent }) => sent === 'nothing');
+        if (this.onlyRefusedLeft()) this.lookAgainOrSettle();
         break;
       case 'judging':
         this.set({ judgements: this.state.judgements + 1 });
@@ -357,6 +362,11 @@ class Step {
   private onlyRefusedLeft(): boolean {
     for (const member of this.state.members.values()) if (member.refused === undefined) return false;
     return true;
+  }
+
+  private anyRefused(): boolean {
+    for (const { refused } of this.state.members.values()) if (refused !== undefined) return true;
+    return false;
   }
 
   private allStanding(): boolean {

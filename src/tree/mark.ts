@@ -107,13 +107,14 @@ export function readMark({ pid, startTicks }: { pid: number; startTicks: bigint 
  * is not shown to those who may not trace it.
  */
 export function readMarked(process: { pid: number; startTicks: bigint }): { mark: number; uid: number; namespace?: number } | undefined {
-  // Nearly everybody has none, and needs no second look.
-  if (ownerOf(Number(limitsOf(process.pid)?.soft)) === undefined) return undefined;
+  const mark = Number(limitsOf(process.pid)?.soft);
+  if (ownerOf(mark) === undefined) return undefined;
   try {
     const { uid } = statSync(`/proc/${process.pid}`);
     const namespace = namespaceOf(process.pid);
-    const mark = readMark(process); // last, for it is this that tells whether all of it was the same process
-    return mark === undefined ? undefined : { mark, uid, ...(namespace === undefined ? {} : { namespace }) };
+    // Last, for it is this that tells whether all of it was the same process.
+    if (native().startTicks(process.pid) !== process.startTicks) return undefined;
+    return { mark, uid, ...(namespace === undefined ? {} : { namespace }) };
   } catch {
     return undefined;
   }

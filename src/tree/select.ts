@@ -1,7 +1,7 @@
 /**
  * What `terminate` looks for: a selection that remembers, from one look to the next, what is its own.
  */
-import type { ProcessField, ProcessIdentity } from '../types.js';
+import type { ProcessField, ProcessIdentity, ProcessInfo } from '../types.js';
 import { self } from './identity.js';
 import { type ClaimOptions, claimOf, selectMembers } from './members.js';
 import { scan } from './scan.js';
@@ -24,15 +24,21 @@ export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): S
 }
 
 /**
- * Looks twice, and gives the rows of the first look and who only the second has found. One look is not one instant: a child that was
- * forked after the list of pids was taken, by a parent that stood still when its own turn came, is not in it. It is in one that begins
- * after that. So when nobody is new and, by the first, everybody stood still, there is nobody else.
+ * Looks twice when the first look finds nobody new, and gives its rows and who only the second has found. One look is not one instant: a
+ * child that was forked after the list of pids was taken, by a parent that stood still when its own turn came, is not in it. It is in one
+ * that begins after that. So when nobody is new and, by the first, everybody stood still, there is nobody else. Somebody new is told at
+ * once: he shall be stopped before he forks, and after that it will be looked again.
  */
 export function twice(select: Select): Select {
-  return async (isLed) => {
-    const first = await select(isLed);
-    if (first.length === 0) return first;
-    const known = new Set(first.map(({ pid, startTicks }) => `${pid}/${startTicks}`));
-    return [...first, ...(await select(isLed)).filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`))];
+  const known = new Set<string>();
+  const news = (rows: readonly ProcessInfo[]) => {
+    const unknown = rows.filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`));
+    for (const { pid, startTicks } of unknown) known.add(`${pid}/${startTicks}`);
+    return unknown;
+  };
+  return async (...hints) => {
+    const first = await select(...hints);
+    if (first.length === 0 || news(first).length > 0) return first;
+    return [...first, ...news(await select(...hints))];
   };
 }

@@ -20,9 +20,10 @@ import type { ProcessTable } from './table.js';
 
 /**
  * One complete look: the live processes that shall end. Rows show at least name and state. `isLed` may be asked, after the look, for
- * the groups led by those who were found before and have ended.
+ * the groups led by those who were found before and have ended. `onSight` may be told of a row as soon as it is known to be among them: a
+ * process that lives for a millisecond is gone when the look is complete. It answers whether it is gone by now.
  */
-export type Select = (isLed?: IsLed) => Promise<readonly ProcessInfo[]>;
+export type Select = (isLed?: IsLed, onSight?: (process: ProcessInfo) => 'gone' | undefined) => Promise<readonly ProcessInfo[]>;
 
 export interface TerminateOptions extends TerminationOptions {
   /**
@@ -187,7 +188,8 @@ class Termination {
     let rows: readonly ProcessInfo[];
     let ourselves: Self;
     try {
-      rows = await this.select((leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true);
+      const isLed: IsLed = (leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true;
+      rows = await this.select(isLed, (info) => this.#onSight(info));
       this.#letGoOfLeaders((leader) => leader.leadsGroup());
       ourselves = individually();
     } catch (error) {
@@ -201,15 +203,33 @@ class Termination {
       const key = keyOf(info);
       const target = this.#targets.get(key);
       if (target !== undefined) target.info = info;
-      else {
-        // The last line of defence against a wrong selection.
-        refuse(info.pid, 'select', () => ourselves);
-        this.#targets.set(key, { key, info, ended: false, status: null, stopped: false, killed: false });
-      }
+      else this.#aim(info, ourselves);
     }
     // What has ended since the look began is not seen again.
     const live = rows.filter((info) => !this.#targets.get(keyOf(info))!.ended);
     this.#post({ type: 'looked', members: live.map((info) => ({ key: keyOf(info), state: info.state })) });
+  }
+
+  #aim(info: ProcessInfo, ourselves: Self): Target {
+    const key = keyOf(info);
+    // The last line of defence against a wrong selection.
+    refuse(info.pid, 'select', () => ourselves);
+    const target: Target = { key, info, ended: false, status: null, stopped: false, killed: false };
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  /** Held now, and where a newcomer is first stopped also that, not when the look is complete. The look will tell the ladder of it. */
+  #onSight(info: ProcessInfo): 'gone' | undefined {
+    const { phase } = this.#ladder;
+    let target = this.#targets.get(keyOf(info));
+    if (target === undefined) {
+      target = this.#aim(info, individually());
+      this.#takeHold(target);
+      const isStopped = phase === 'freezing' || phase === 'killing';
+      if (isStopped && target.held !== undefined && this.#deliver(target, target.held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);
+    }
+    return target.ended ? 'gone' : undefined;
   }
 
   /** All are held before the first is signalled: none of their numbers can become another's in between. */

@@ -105,13 +105,24 @@ describe('freezing before asking', () => {
     ]);
   });
 
-  it('asks after so many looks when somebody keeps forking', () => {
+  it('asks after so many looks when somebody who refuses keeps forking', () => {
     const names = 'bcdefghijklmnop'.split('');
     const lines: Line[] = names.map((name, index) => [1 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
+      [0, 'refused a eperm'],
       ...lines.slice(0, 14),
       [100, 'looked a z', `TERM a ${names.slice(0, 14).join(' ')} z`, `CONT z ${names.slice(0, 14).reverse().join(' ')} a`, 'until 5100'],
+    ]);
+  });
+
+  it('goes on stopping who keeps forking until the time for that is over', () => {
+    const names = 'bcdefghijklmnopqrstuvwxyz'.split('');
+    const lines: Line[] = names.map((name, index) => [1 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...lines,
+      [2000, 'time', `TERM a ${names.join(' ')}`, `CONT ${[...names].reverse().join(' ')} a`, 'until 7000'],
     ]);
   });
 
@@ -124,7 +135,8 @@ describe('freezing before asking', () => {
       [35, 'time', 'look', 'until 2000'],
       [36, 'looked a/R', 'until 41'],
       [41, 'time', 'look', 'until 2000'],
-      [42, 'looked a/T b', 'TERM a b', 'CONT b a', 'until 5042'],
+      [42, 'looked a/T b', 'STOP b', 'look'],
+      [43, 'looked a/T b/T', 'TERM a b', 'CONT b a', 'until 5043'],
     ]);
   });
 
@@ -295,14 +307,33 @@ describe('escalating', () => {
     ]);
   });
 
-  it('when somebody keeps forking, freezing ends after so many looks', () => {
+  it('when somebody who refuses keeps forking, freezing ends after so many looks', () => {
     const names = 'bcdefghijklmnop'.split('');
     const lines: Line[] = names.map((name, index) => [5001 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
     play({}, BEGIN, [
       ...asked('a'),
       [5000, 'time', 'until 7000', 'STOP a', 'look'],
+      [5000, 'refused a eperm'],
       ...lines,
       [5100, 'looked a z', `KILL z ${[...names].reverse().join(' ')} a`, 'until 7100'],
+    ]);
+  });
+
+  it('newcomers are killed where they stand when freezing them was tried often enough', () => {
+    const lines = Array.from({ length: 7 }, (): Line[] => [
+      [5001, 'looked b', 'STOP b', 'look'],
+      [5001, 'looked b/T', 'KILL b', 'until 7001'],
+      [5001, 'gone b', 'look'],
+    ]);
+    play({ graceMs: 0 }, BEGIN, [
+      ...lines.flat(),
+      [5001, 'looked a', 'STOP a', 'look'],
+      [5001, 'looked a/T', 'KILL a', 'until 7001'],
+      [5001, 'gone a', 'look'],
+      [5002, 'looked c d', 'KILL d c'],
+      [5003, 'gone c d', 'look'],
+      [5004, 'looked', 'look'],
+      [5005, 'looked', 'settle'],
     ]);
   });
 
@@ -435,8 +466,11 @@ describe('survivors', () => {
   it('that go on forking out of reach do not keep it for ever', () => {
     let { state, actions } = beginLadder({ killSignal: 9, graceMs: 0, killWaitMs: 2000 }, 0);
     let steps = 0;
-    for (let next = 0; state.phase !== 'settled' && steps < 2000; steps++) {
+    let untilMs = Number.POSITIVE_INFINITY;
+    for (let next = 0; state.phase !== 'settled' && steps < 4000; steps++) {
       const now = steps * 10;
+      for (const action of actions) if (action.do === 'wait') untilMs = action.untilMs;
+      if (now >= untilMs) ({ state, actions } = stepLadder(state, { type: 'time' }, now));
       const looking = actions.some((action) => action.do === 'look');
       const signalled = actions.flatMap((action) => (action.do === 'signal' ? action.keys : []));
       for (const key of signalled) ({ state } = stepLadder(state, { type: 'refused', key, reason: 'eperm' }, now));

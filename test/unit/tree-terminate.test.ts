@@ -196,6 +196,73 @@ describe('terminate', () => {
     expect(told[0]).toEqual([]);
   });
 
+  describe('whom a look tells of before it is complete', () => {
+    /** Tells of each as soon as it is seen, then takes its time. */
+    const telling = (seen: Array<'gone' | undefined>, between: () => void): Select => {
+      let looks = 0;
+      return async (_, onSight) => {
+        const rows = await machine.select();
+        const answers = rows.map((row) => onSight?.(row));
+        if (++looks > 1) return rows;
+        seen.push(...answers);
+        between();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return rows;
+      };
+    };
+
+    it('stands still before the look is', async () => {
+      machine.add(1);
+      const seen: Array<'gone' | undefined> = [];
+      const report = await settle(
+        terminate(
+          telling(seen, () => machine.log.push('(looking)')),
+          {},
+          machine.system,
+        ),
+      );
+      expect(machine.log).toEqual(['STOP 1', '(looking)', 'STOP 1', 'TERM 1', 'CONT 1']);
+      expect(seen).toEqual([undefined]);
+      expect(ids(report.terminated)).toEqual([1]);
+    });
+
+    it('is said to be gone when it is, whatever its number is now', async () => {
+      machine.add(1);
+      machine.add(2);
+      const seen: Array<'gone' | undefined> = [];
+      const select = telling(seen, () => {});
+      const late: Select = (isLed, onSight) =>
+        select(isLed, (row) => {
+          if (row.pid === BASE + 1) machine.processes.delete(row.pid);
+          if (row.pid === BASE + 2) machine.processes.get(row.pid)!.startTicks = 77n;
+          return onSight?.(row);
+        });
+      const report = await settle(terminate(late, {}, machine.system));
+      expect(seen).toEqual(['gone', 'gone']);
+      expect(machine.log.filter((line) => line.endsWith(' 1'))).toEqual([]);
+      expect(report.survivors).toEqual([]);
+    });
+
+    it('is not left stopped when the look fails after that', async () => {
+      machine.add(1, { onTerm: 'ignore' });
+      const select: Select = async (_, onSight) => {
+        for (const row of await machine.select()) onSight?.(row);
+        throw new Error('no look');
+      };
+      await expect(settle(terminate(select, {}, machine.system))).rejects.toThrow('no look');
+      expect(machine.log).toEqual(['STOP 1', 'CONT 1']);
+    });
+
+    it('is refused when it is we ourselves', async () => {
+      const select: Select = async (_, onSight) => {
+        onSight?.({ pid: process.pid, startTicks: 1n, bootId: 'b' });
+        return [];
+      };
+      await expect(settle(terminate(select, {}, machine.system))).rejects.toThrow(/select/);
+      expect(machine.log).toEqual([]);
+    });
+  });
+
   it('asks everybody once, and looks twice for nobody', async () => {
     machine.add(1, { name: 'sh', status: 15 });
     machine.add(2, { status: 0 });
