@@ -1,24 +1,25 @@
 /**
  * What is left of whole trees, as `terminate` looks for it: the condemned, and who turns up beside them while they are stopped.
  *
- * A newcomer is judged by what a quick look shows, and told of as soon as he is seen, or those who only live for milliseconds would always
- * be gone before their turn. Whom the long look has spared stays spared, with whoever descends from it.
+ * A newcomer is judged by what a quick look shows, and told of as soon as he is seen, so that he is held, and stopped where newcomers are:
+ * those who only live for milliseconds would always be gone before their turn. Whom the long look has spared stays spared, with whoever descends from it.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { ProcessError } from '../errors.js';
-import type { ProcessRow } from '../tree/row.js';
+import { keyOf, type ProcessRow } from '../tree/row.js';
 import type { Select } from '../tree/terminate.js';
-import type { OrphanPolicy, ProcessInfo, Verdict } from '../types.js';
+import type { OrphanPolicy, Verdict } from '../types.js';
 import { judgeAgain } from './classify.js';
 import { isZombie } from './evidence.js';
 import { ABANDONED } from './policy.js';
 import type { KnownMarks, LiveScene, QuickLook, Scene } from './scene.js';
 
 export interface RemainsOptions {
-  /** By the long look; those of trees that are not among `condemned` are spared. */
+  /** By the long look: who was not condemned is spared, with whoever descends from him. */
   verdicts: readonly Verdict[];
   condemned: readonly Verdict[];
   policy: OrphanPolicy;
-  /** At most so many processes, the condemned among them; those that end by themselves do not count. */
+  /** At most so many processes, the condemned among them; whoever is gone when he is first to be held does not count. */
   limit: number;
   /** Until when it is looked again because all were gone before they could be asked whose they are. */
   untilMs: number;
@@ -27,8 +28,9 @@ export interface RemainsOptions {
 
 /** Strangers come and go as well: so often it is looked again while there is something to do. */
 const UNSTEADY_LOOKS = 8;
+/** Between looks that have found nobody. */
+const PAUSE_MS = 2;
 
-export const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>) => `${pid}/${startTicks}`;
 export const isTreeMember = ({ rule }: Verdict) => rule === ABANDONED.id;
 
 export class Remains {
@@ -39,12 +41,15 @@ export class Remains {
   private readonly trees: ReadonlySet<number | undefined>;
   private readonly spared: ReadonlySet<string>;
   private readonly marks: KnownMarks = new Map();
+  /** Who takes up room: all condemned until the first look has shown who of them is left, and whoever was seen alive. */
+  private readonly counted: Set<string>;
   /** Who was among the rows of a look. */
   private readonly told = new Set<string>();
 
   constructor(private readonly options: RemainsOptions) {
     const { condemned, verdicts } = options;
     this.known = new Map(condemned.map((verdict) => [keyOf(verdict.process), verdict]));
+    this.counted = new Set(this.known.keys());
     this.trees = new Set(condemned.map(({ process }) => (process as ProcessRow).treeMark));
     this.spared = new Set(verdicts.filter(({ action }) => action !== 'terminate').map(({ process }) => keyOf(process)));
   }
@@ -56,44 +61,53 @@ export class Remains {
   readonly select: Select = async (_, onSight) => {
     for (let looks = 1; ; looks++) {
       this.beyondLimit = 0;
-      let lost = 0;
+      const gone = new Set<string>();
       const onMarked: QuickLook['onMarked'] = (process, scene) => {
         const key = keyOf(process);
         const isNew = !this.known.has(key);
-        if (!this.belongs(process, scene) || onSight?.(process) !== 'gone' || !isNew) return;
+        if (!this.admits(process, scene) || onSight?.(process) !== 'gone') return;
+        gone.add(key);
+        if (!isNew) return;
         this.known.delete(key); // one of a line of processes that each end by themselves
-        lost++;
+        this.counted.delete(key);
       };
       const { table, isSteady } = await this.options.lookAgain({ marks: this.marks, onMarked });
       // The condemned are known by who they are: a quick look shows too little of them to be judged by once more.
-      const rows = [...this.known.values()].flatMap(({ process }) => {
+      const rows = [...this.known].flatMap(([key, { process }]) => {
         const row = table.get(process.pid);
-        return row?.startTicks === process.startTicks && !isZombie(row) ? [row] : [];
+        return row?.startTicks === process.startTicks && !isZombie(row) && !gone.has(key) ? [row] : [];
       });
+      const keys = new Set(rows.map(keyOf));
+      for (const key of this.counted) if (!keys.has(key) && !this.told.has(key)) this.counted.delete(key);
       const isNews = rows.some((row) => !this.told.has(keyOf(row)));
-      if (isNews || (isSteady && lost === 0) || (rows.length > 0 && looks >= UNSTEADY_LOOKS)) {
-        for (const row of rows) this.told.add(keyOf(row));
+      const isAll = (isSteady && gone.size === 0) || (rows.length === 0 ? this.beyondLimit > 0 : looks >= UNSTEADY_LOOKS);
+      if (isNews || isAll) {
+        for (const key of keys) this.told.add(key);
         return rows;
       }
-      if (rows.length === 0 && performance.now() >= this.options.untilMs) {
-        throw new ProcessError('ERR_SCAN', 'whoever is left is gone before he can be asked for the mark of his tree');
-      }
+      if (rows.length > 0) continue;
+      if (performance.now() >= this.options.untilMs)
+        throw new ProcessError('ERR_SCAN', 'all were gone before they could be asked for its mark');
+      await delay(PAUSE_MS);
     }
   };
 
-  private belongs(process: ProcessRow, { table, facts }: Pick<Scene, 'table' | 'facts'>): boolean {
-    if (this.known.has(keyOf(process))) return true;
+  /** Whether it is one of those to end; a newcomer is judged, and known from then on. */
+  private admits(process: ProcessRow, { table, facts }: Pick<Scene, 'table' | 'facts'>): boolean {
+    const key = keyOf(process);
+    if (this.known.has(key)) return true;
     if (!this.trees.has(process.treeMark)) return false;
     // Everybody descends from init, which is spared for what it is.
     const line = [process, ...table.ancestors(process.pid)].filter(({ pid }) => pid !== 1);
     if (line.some((one) => this.spared.has(keyOf(one)))) return false;
     const verdict = judgeAgain(table, process, this.options.policy, facts);
     if (verdict?.action !== 'terminate' || !isTreeMember(verdict)) return false;
-    if (this.known.size >= this.options.limit) {
+    if (this.counted.size >= this.options.limit) {
       this.beyondLimit++;
       return false;
     }
-    this.known.set(keyOf(process), verdict);
+    this.known.set(key, verdict);
+    this.counted.add(key);
     return true;
   }
 }

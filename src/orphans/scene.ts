@@ -8,10 +8,12 @@
  */
 import { identityOf } from '../tree/identity.js';
 import { isOfNamespace, namespaceOf, ownerOf, readMarked } from '../tree/mark.js';
+import { keyOf } from '../tree/row.js';
 import { scan } from '../tree/scan.js';
 import { type ProcessRow, ProcessTable } from '../tree/table.js';
 import type { OrphanPolicy, ProcessField, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
 import { candidates, type Facts, type NamedRows, suspects } from './classify.js';
+import { DEFAULT_MIN_AGE_SECONDS } from './policy.js';
 
 export interface Scene {
   table: PublicTable & { ancestors(pid: number): ProcessInfo[] };
@@ -22,12 +24,15 @@ export interface Scene {
 
 /** A scene of this moment. */
 export interface LiveScene extends Scene {
-  /** False: somebody was gone before he could be asked for the mark of a tree, so that nobody was found does not say that nobody is left. */
+  /**
+   * False: somebody was gone before he could be asked for the mark of a tree, and may have left a child. That nobody was found does not say
+   * then that nobody is left. Where the newborn are spared in any case (`minAgeSeconds`) it is true.
+   */
   isSteady: boolean;
 }
 
-/** What is known of processes (pid and start time) and the mark of a tree: it does not change. undefined: he carries none. */
-export type KnownMarks = Map<string, ReturnType<typeof readMarked>>;
+/** By pid and start time: the mark of each who carries one, and what else there was of him when he was first seen; and who was seen dead. */
+export type KnownMarks = Map<string, NonNullable<ReturnType<typeof readMarked>> | 'dead'>;
 
 export interface LookOptions {
   env?: NodeJS.ProcessEnv;
@@ -53,7 +58,7 @@ const SUSPECTS: readonly ProcessField[] = ['cgroup', 'env'];
 
 /** How long a look starts again because all it could have found were gone. */
 const HOPPERS_MS = 300;
-/** Who was older when he died was not one of those who only live to fork; of them a busy machine makes seconds. */
+/** A zombie that began longer ago is not one of a line that only lives to fork (on a busy machine each of them may take seconds). */
 const HOPPERS_AGE_SECONDS = 10;
 /** As the user's manager it takes in orphans of the session. */
 const SYSTEMD: ReadonlySet<string> = new Set(['systemd']);
@@ -77,6 +82,7 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   const directory: readonly ProcessField[] = wantsDirectory ? ['cwd'] : [];
 
   const wantsMarks = policy.rules.some(({ require }) => require?.includes('abandoned'));
+  const endsNewborn = (minAgeSeconds ?? policy.minAgeSeconds ?? DEFAULT_MIN_AGE_SECONDS) === 0;
   const untilMs = performance.now() + HOPPERS_MS;
   const marking = quick ?? { marks: new Map() };
   let table: DetailedTable;
@@ -84,7 +90,7 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   do {
     table = new DetailedTable(await scan({ fields: EVERYBODY }));
     facts.now = table.nowMs;
-    isSteady = !wantsMarks || table.addMarks(facts, marking);
+    isSteady = !wantsMarks || table.addMarks(facts, marking) || !endsNewborn;
     // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
   } while (!isSteady && table.marked().length === 0 && performance.now() < untilMs);
   const scene: LiveScene = { table, flat: () => table.flat(), facts, isSteady };
@@ -142,23 +148,24 @@ class DetailedTable implements PublicTable, NamedRows {
   addMarks(facts: Facts, { marks, onMarked }: Pick<QuickLook, 'marks'> & Partial<QuickLook>): boolean {
     const own = namespaceOf('self');
     let isSteady = true;
-    const markOf = (row: ProcessRow) => {
-      const key = `${row.pid}/${row.startTicks}`;
+    const read = (row: ProcessRow) => {
+      const key = keyOf(row);
+      const known = marks.get(key);
+      if (known !== undefined) return known === 'dead' ? undefined : known;
       if (!this.rough.isLive(row.pid)) {
         // Seen dead for the first time: it may have left a child that was not there yet when the scan began.
-        if (!marks.has(key) && (row.ageSeconds ?? 0) < HOPPERS_AGE_SECONDS) isSteady = false;
-        marks.set(key, undefined);
+        if ((row.ageSeconds ?? 0) < HOPPERS_AGE_SECONDS) isSteady = false;
+        marks.set(key, 'dead');
         return undefined;
       }
-      if (marks.has(key)) return marks.get(key);
       const found = readMarked(row);
-      if (found === undefined && identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
-      else marks.set(key, found);
+      if (found !== undefined) marks.set(key, found);
+      else if (identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
       return found;
     };
     const add = (row: ProcessRow): boolean => {
       if (row.pid === 1 || this.rough.isKernelThread(row.pid)) return false;
-      const found = markOf(row);
+      const found = read(row);
       const owner = ownerOf(found?.mark);
       if (found === undefined || owner === undefined || own === undefined || !isOfNamespace(owner, own)) return false;
       const isOthers = found.namespace === undefined && found.uid !== process.getuid?.(); // to be named, not ended
@@ -168,8 +175,11 @@ class DetailedTable implements PublicTable, NamedRows {
       onMarked?.(marked, { table: this, facts });
       return true;
     };
-    for (const adopter of new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)])) {
-      for (const top of this.rough.children(adopter)) if (add(top)) for (const row of this.rough.descendants(top.pid)) add(row);
+    const adopters = new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)]);
+    const tops = [...adopters].flatMap((adopter) => this.rough.children(adopter));
+    // A child whose parent ended under our eyes was still the parent's when it was read, and is the adopter's now.
+    for (const top of [...tops, ...this.rough.parentless()]) {
+      if (add(top)) for (const row of this.rough.descendants(top.pid)) add(row);
     }
     return isSteady;
   }

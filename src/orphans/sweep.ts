@@ -18,7 +18,7 @@ import { requirePidfd } from '../native.js';
 import { identityOf } from '../tree/identity.js';
 import { namespaceOf, readMark } from '../tree/mark.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
-import type { ProcessRow } from '../tree/row.js';
+import { keyOf, type ProcessRow } from '../tree/row.js';
 import { twice } from '../tree/select.js';
 import { type ListedResult, terminate, terminateListed } from '../tree/terminate.js';
 import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
@@ -26,8 +26,8 @@ import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
 import { describeProcess, isZombie } from './evidence.js';
 import { runStats } from './record.js';
-import { isTreeMember, keyOf, Remains, type RemainsOptions } from './remains.js';
-import { look, type QuickLook, type Scene } from './scene.js';
+import { isTreeMember, Remains, type RemainsOptions } from './remains.js';
+import { type LiveScene, look, type QuickLook, type Scene } from './scene.js';
 
 export interface SweepOptions {
   /** Judge and report; end nothing, record nothing. */
@@ -66,7 +66,8 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const startedMs = performance.now();
   const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
-  const lookAround = (quick?: QuickLook) => look(policy, { env, session: options.session, quick });
+  // A quick look finds newcomers of trees that are the session's; it can not see that they are.
+  const lookAround = (quick?: QuickLook) => look(policy, { env, session: quick ? undefined : options.session, quick });
   if (dryRun) return run.judgeOnly(await lookAround());
   requirePidfd();
 
@@ -137,8 +138,10 @@ class Run {
     return this.report();
   }
 
-  async cleanUp(scene: Scene, lookAgain: LookAgain): Promise<void> {
+  async cleanUp(scene: LiveScene, lookAgain: LookAgain): Promise<void> {
     this.judge(scene);
+    if (!scene.isSteady && !this.verdicts.some(isTreeMember))
+      this.warnings.push('some processes were gone before it could be seen whose they are');
     if (this.config.reportOnly) return;
     const condemned = this.verdicts.filter(({ action }) => action === 'terminate');
     // The oldest first: what has been lost longest is missed least.
@@ -157,7 +160,7 @@ class Run {
       const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
       if (failed.length === outcomes.length) throw failed[0]?.reason;
       // The other half has been done, and is to be recorded.
-      for (const { reason } of failed) this.warnings.push(reason instanceof Error ? reason.message : String(reason));
+      for (const outcome of failed) this.fail(outcome === outcomes[0] ? listed : trees, outcome.reason);
     }
     await this.awaitReaping();
   }
@@ -214,13 +217,13 @@ class Run {
   private async endTrees(condemned: readonly Verdict[], lookAgain: LookAgain, limit: number): Promise<void> {
     const { graceMs, killWaitMs } = this.delays();
     const { verdicts, policy } = this;
-    const untilMs = performance.now() + graceMs + killWaitMs;
+    const endMs = this.deadlineMs - AFTER_KILL_MS;
+    const untilMs = Math.min(performance.now() + graceMs + killWaitMs, endMs);
     const remains = new Remains({ verdicts, condemned, policy, limit, untilMs, lookAgain });
-    const report = await terminate(twice(remains.select), { forceKillAfterDelay: graceMs, killWaitMs }).catch((error: ProcessError) => {
-      if (error.code !== 'ERR_SCAN') throw error;
-      const [{ process, rule = '' }] = condemned as [Verdict];
-      const why = error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
-      this.failures.push({ pid: process.pid, name: process.name ?? '', rule, reason: `of its tree it is not known who is left: ${why}` });
+    const delays = { forceKillAfterDelay: graceMs, killWaitMs, endMs };
+    const report = await terminate(twice(remains.select), delays).catch((error: ProcessError) => {
+      if (error.report === undefined && error.code !== 'ERR_SCAN') throw error;
+      this.fail(condemned, error);
       return error.report ?? { terminated: [], survivors: [] };
     });
     const ended = new Map(report.terminated.map((one) => [keyOf(one), one.signal]));
@@ -233,11 +236,19 @@ class Run {
       if (left.has(key)) this.note(verdict, { process, outcome: left.get(key) === 'eperm' ? 'eperm' : 'survived', signal: 'SIGKILL' });
       else if (signal !== null) this.note(verdict, { process, outcome: 'terminated', signal });
       else if (isNew)
-        continue; // it has ended by itself
+        continue; // it has ended by itself, or the kernel does not tell
       // Before Linux 6.15 the kernel does not tell how a stranger ended.
       else this.note(verdict, { process, outcome: ended.has(key) ? 'terminated' : 'already-gone', signal: 'SIGTERM' });
       if (isNew) this.verdicts.push(verdict);
     }
+  }
+
+  /** Something went wrong in ending these: whether it is done is not known. */
+  private fail(condemned: readonly Verdict[], error: unknown): void {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const [{ process, rule = '' }] = condemned as [Verdict];
+    this.failures.push({ pid: process.pid, name: process.name ?? '', rule, reason: `not known who is left: ${why}` });
   }
 
   private async end({ table, facts }: Scene, condemned: readonly Verdict[]): Promise<void> {

@@ -30,7 +30,7 @@ import {
 import { endOf, signalName, signalNumberOrProbe } from '../signals.js';
 import { hold, isAnybody } from '../tree/hold.js';
 import { bootId, protectKeeper, releaseKeeper, self } from '../tree/identity.js';
-import { markedBy, newMark } from '../tree/mark.js';
+import { carriesLimit, newMark } from '../tree/mark.js';
 import { type Claim, claimOf, type IsLed, isInLeaf, selectMembers } from '../tree/members.js';
 import { DEFAULT_FIELDS, scan } from '../tree/scan.js';
 import { twice } from '../tree/select.js';
@@ -302,7 +302,7 @@ export class SpawnedChild implements Child, Receiver {
       claim ??= claimOf(this.identity, { leader: true, heldAt, ...marks });
       const seen = selectMembers(table, claim, self(), {
         isLed: (leader) => (leader.pid === this.pid && this.#holdsNumber()) || isLed?.(leader) === true,
-        marked: limit === undefined ? undefined : markedBy(limit, table, startTicks),
+        carriesLimit: limit === undefined ? undefined : carriesLimit(limit, table, startTicks),
       });
       claim = seen.claim;
       return seen.members;

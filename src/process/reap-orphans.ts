@@ -19,6 +19,7 @@ import { type Member, native } from '../native.js';
 import { endOf } from '../signals.js';
 import { bootId } from '../tree/identity.js';
 import { checkDelay, checkOptions } from '../tree/options.js';
+import { keyOf } from '../tree/row.js';
 import type { OrphanReaper, ReapedOrphan, ReapOrphansOptions } from '../types.js';
 
 const DEFAULT_GRACE_MS = 1000;
@@ -54,7 +55,7 @@ export function judge(
   let needsSignal = false;
   let dueMs: number | undefined;
   for (const child of ended) {
-    const key = `${child.pid}/${child.startTicks}`;
+    const key = keyOf(child);
     const zombie = before.get(key) ?? { child, sinceMs: nowMs, sinceSignals: signals };
     const isSettled = signals - zombie.sinceSignals >= SIGNALS_NEEDED;
     const isOld = nowMs - zombie.sinceMs >= graceMs;

@@ -17,7 +17,7 @@ import {
   requirePidfd,
 } from '../native.js';
 import { requireProc, self } from '../tree/identity.js';
-import { markedBy, newMark } from '../tree/mark.js';
+import { carriesLimit, newMark } from '../tree/mark.js';
 import { type Claim, selectMembers } from '../tree/members.js';
 import { scan } from '../tree/scan.js';
 import { terminate } from '../tree/terminate.js';
@@ -125,7 +125,7 @@ async function endUnannounced(plan: SpawnPlan, { errno, leaf }: FailedEvent): Pr
   let claim: Claim = { known: new Map(), groups: new Map(), sessions: new Map(), mark, ...(request.leaf && { leaf: request.leaf }) };
   const look = async () => {
     const table = await scan({ fields: ['name', 'state', 'env', 'cgroup'] });
-    const seen = selectMembers(table, claim, self(), limit === undefined ? {} : { marked: markedBy(limit, table, 0n) });
+    const seen = selectMembers(table, claim, self(), limit === undefined ? {} : { carriesLimit: carriesLimit(limit, table, 0n) });
     claim = seen.claim;
     return seen.members;
   };

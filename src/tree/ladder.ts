@@ -7,7 +7,7 @@
  *             its parent gone, nothing tells that it belongs here. Comes before asking and again before killing.
  *   asking    killSignal to every member once, while it stands still, then SIGCONT to all; members that turn up later are asked when
  *             they are found. Until nobody is left, or the grace period is over.
- *   killing   SIGKILL to every member, children before parents; newcomers go through freezing again.
+ *   killing   SIGKILL to every member, children before parents; newcomers go through freezing again, a few times.
  *   judging   the time for that is over too: one more look, for the reasons.
  *   settled   nobody is left: two complete looks in a row found nobody, since one look is not one instant and may miss
  *             a child with a low number. Or somebody is, and it is said who and why.
@@ -20,8 +20,13 @@ export interface LadderSettings {
   killSignal: number;
   /** From killSignal to SIGKILL; null = never SIGKILL. */
   graceMs: number | null;
-  /** From the last SIGKILL until those left count as survivors; with `graceMs` null, from killSignal. No freeze takes longer either. */
+  /**
+   * From the last SIGKILL until those left count as survivors; with `graceMs` null, from killSignal. Three times as long after the first
+   * SIGKILL it is over even if newcomers were killed since. A freeze takes no longer either, but for one that is hurried: twice as long.
+   */
   killWaitMs: number;
+  /** Then it is over in any case. */
+  endMs: number;
 }
 
 /** What a look says of a member: the letter of its state, where known. */
@@ -73,14 +78,16 @@ export interface LadderState {
   readonly quietLooks: number;
   /** The last look was not possible. */
   readonly blind: boolean;
-  /** How often freezing was begun, and the looks since. */
+  /** How often freezing was begun; the looks since, and until when newcomers are stopped however many looks that takes. */
   readonly freezes: number;
   readonly freezeLooks: number;
+  readonly freezeUntilMs: number;
   /** What comes after freezing. */
   readonly afterFreezing: 'ask' | 'kill';
   readonly judgements: number;
-  /** End of the phase. */
+  /** End of the phase, and of all. */
   readonly deadlineMs: number;
+  readonly endMs: number;
   readonly escalated: boolean;
 }
 
@@ -93,9 +100,16 @@ const SIGKILL = 9;
 const SIGCONT = 18;
 const SIGSTOP = 19;
 const QUIET_LOOKS = 2;
-/** Members of another user go on forking whatever we do: freezing does not wait for them. The others are waited for until its time is over. */
+/**
+ * When newcomers turn up in every look: so many looks, and as many as this time has room for. Members of another user go on forking
+ * whatever we do: for them it is the looks alone.
+ */
 const FREEZE_LOOKS = 16;
+const FREEZE_MS = 1000;
+/** After so many, newcomers are killed without being stopped first. */
 const FREEZES = 8;
+/** In times of killWaitMs: from the first SIGKILL until it is over. */
+const KILL_WAITS = 3;
 /** States in which a process forks nothing: stopped, traced, dead, waiting in the kernel (for a vfork child, for a device). */
 const STANDING = new Set(['T', 't', 'Z', 'X', 'D']);
 /** Between looks that only wait for somebody to stand still. */
@@ -114,9 +128,11 @@ export function beginLadder(settings: LadderSettings, nowMs: number): LadderStep
     blind: false,
     freezes: 1,
     freezeLooks: 0,
+    freezeUntilMs: nowMs + FREEZE_MS,
     afterFreezing: forced ? 'kill' : 'ask',
     judgements: 0,
-    deadlineMs: nowMs + settings.killWaitMs,
+    deadlineMs: Math.min(nowMs + settings.killWaitMs, settings.endMs),
+    endMs: settings.endMs,
     escalated: false,
   };
   return { state, actions: [{ do: 'look' }, { do: 'wait', untilMs: state.deadlineMs }] };
@@ -182,7 +198,8 @@ class Step {
       case 'freezing':
         this.set({ freezeLooks: this.state.freezeLooks + 1 });
         if (newcomers > 0 || !complete) {
-          if (this.state.freezeLooks < FREEZE_LOOKS || !this.anyRefused()) this.freeze();
+          const isTime = this.nowMs < this.state.freezeUntilMs && !this.anyRefused();
+          if (this.state.freezeLooks < FREEZE_LOOKS || isTime) this.freeze();
           else this.endFreezing();
         } else if (this.allStanding()) {
           this.endFreezing();
@@ -199,8 +216,12 @@ class Step {
           this.beginFreezing();
           break;
         }
-        // Enough was tried to let nobody fork any more. Better that a child is lost than that a member is left.
-        if (newcomers > 0) this.signal('kill', [SIGKILL], ({ sent }) => sent === 'nothing');
+        if (newcomers > 0) {
+          // Enough was tried to let nobody fork any more. Better that a child is lost than that a member is left.
+          this.signal('kill', [SIGKILL], ({ sent }) => sent === 'nothing');
+          this.set({ escalated: true });
+          this.extend();
+        }
         if (this.onlyRefusedLeft()) this.lookAgainOrSettle();
         break;
       case 'judging':
@@ -238,6 +259,10 @@ class Step {
       const isLate = this.state.blind || this.state.phase === 'freezing';
       if (isLate && this.state.look === 'none') this.look();
       this.wait(this.state.deadlineMs);
+      return;
+    }
+    if (this.nowMs >= this.state.endMs) {
+      if (this.state.phase !== 'judging') this.judge();
       return;
     }
     switch (this.state.phase) {
@@ -288,7 +313,8 @@ class Step {
   }
 
   private beginFreezing(): void {
-    this.set({ phase: 'freezing', freezes: this.state.freezes + 1, freezeLooks: 0, afterFreezing: 'kill' });
+    const freezeUntilMs = this.nowMs + FREEZE_MS;
+    this.set({ phase: 'freezing', freezes: this.state.freezes + 1, freezeLooks: 0, freezeUntilMs, afterFreezing: 'kill' });
     this.freeze();
   }
 
@@ -299,7 +325,7 @@ class Step {
     }
     // The grace period begins here: however long it took to stop all, nobody has less time to act on the signal.
     const { graceMs, killWaitMs } = this.state.settings;
-    this.set({ phase: 'asking', deadlineMs: this.nowMs + (graceMs ?? killWaitMs) });
+    this.set({ phase: 'asking', deadlineMs: Math.min(this.nowMs + (graceMs ?? killWaitMs), this.state.endMs) });
     this.ask();
     this.wait(this.state.blind ? Math.min(this.nowMs + RETRY_MS, this.state.deadlineMs) : this.state.deadlineMs);
   }
@@ -310,7 +336,8 @@ class Step {
   }
 
   private kill(): void {
-    this.set({ phase: 'killing' });
+    const { endMs, settings, escalated } = this.state;
+    this.set({ phase: 'killing', endMs: escalated ? endMs : Math.min(endMs, this.nowMs + KILL_WAITS * settings.killWaitMs) });
     this.signal('kill', [SIGKILL], () => true);
     this.extend();
     if (this.state.members.size > 0) this.set({ escalated: true });
@@ -319,7 +346,7 @@ class Step {
 
   /** The time to die begins anew. */
   private extend(): void {
-    this.set({ deadlineMs: this.nowMs + this.state.settings.killWaitMs });
+    this.set({ deadlineMs: Math.min(this.nowMs + this.state.settings.killWaitMs, this.state.endMs) });
     this.wait(this.state.deadlineMs);
   }
 

@@ -13,7 +13,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { native } from '../native.js';
-import type { ProcessTable } from './table.js';
+import type { ProcessRow, ProcessTable } from './table.js';
 
 /** What a marked process tells of its owner; numbers as far as there is room for them. */
 export interface OwnerMark {
@@ -120,15 +120,13 @@ export function readMarked(process: { pid: number; startTicks: bigint }): { mark
   }
 }
 
-/** Who of a table carries this mark, and no keeper holds. Nothing older than `since` is asked: it can not. */
-export function markedBy(mark: number, table: ProcessTable, since: bigint): Set<number> {
-  const marked = new Set<number>();
-  for (const row of table) {
-    if (row.startTicks < since || !table.isLive(row.pid) || table.isKernelThread(row.pid) || readMark(row) !== mark) continue;
+/** Asks a process of the table whether it carries this mark, and no keeper holds it. Nothing older than `since` is asked: it can not. */
+export function carriesLimit(mark: number, table: ProcessTable, since: bigint): (row: ProcessRow) => boolean {
+  return (row) => {
+    if (row.startTicks < since || !table.isLive(row.pid) || table.isKernelThread(row.pid) || readMark(row) !== mark) return false;
     // Marks repeat after 256 trees of one owner. A tree that has its keeper is another one.
-    if (!table.ancestors(row.pid).some(({ name }) => name === KEEPER_NAME)) marked.add(row.pid);
-  }
-  return marked;
+    return !table.ancestors(row.pid).some(({ name }) => name === KEEPER_NAME);
+  };
 }
 
 /** As the kernel and argv[0] show a keeper. */

@@ -89,8 +89,8 @@ export function claimOf(root: Key, { leader = false, heldAt, mark, limit, leaf }
 export interface SelectionFacts {
   /** Asked after the look, and counts for all of it. */
   isLed?: IsLed | undefined;
-  /** Who carries the claim's limit. */
-  marked?: ReadonlySet<number> | undefined;
+  /** Whether a process carries the claim's limit; asked only of those that nothing else shows to be members. */
+  carriesLimit?: ((row: ProcessRow) => boolean) | undefined;
 }
 
 /** Live members, parents before children; and the claim for the next look. */
@@ -98,7 +98,7 @@ export function selectMembers(
   table: ProcessTable,
   claim: Claim,
   ourselves: Self,
-  { isLed = () => false, marked }: SelectionFacts = {},
+  { isLed = () => false, carriesLimit = () => false }: SelectionFacts = {},
 ): { members: ProcessRow[]; claim: Claim } {
   const known = new Map(claim.known);
   const proves = (leader: Key, rows: readonly ProcessRow[]) =>
@@ -129,7 +129,7 @@ export function selectMembers(
   if (claim.mark !== undefined) {
     const { value, since } = claim.mark;
     admitAll(
-      [...table].filter((row) => carriesMark(row, value) || marked?.has(row.pid)),
+      [...table].filter((row) => !found.has(row.pid) && (carriesMark(row, value) || carriesLimit(row))),
       since,
     );
   }

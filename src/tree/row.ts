@@ -14,6 +14,9 @@ export interface ProcessRow extends ProcessInfo {
   unread?: ProcessField[];
 }
 
+/** Names one process of this boot: a number alone is used again. */
+export const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>): string => `${pid}/${startTicks}`;
+
 /** The moment of a scan, and the facts of the machine that turn its numbers into units. */
 export interface TableFacts {
   /** CLOCK_BOOTTIME at the start of the scan, in clock ticks; the clock start times are on. */

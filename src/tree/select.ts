@@ -4,6 +4,7 @@
 import type { ProcessField, ProcessIdentity, ProcessInfo } from '../types.js';
 import { self } from './identity.js';
 import { type ClaimOptions, claimOf, selectMembers } from './members.js';
+import { keyOf } from './row.js';
 import { scan } from './scan.js';
 import type { Select } from './terminate.js';
 
@@ -32,8 +33,8 @@ export function selectTree(root: ProcessIdentity, options: ClaimOptions = {}): S
 export function twice(select: Select): Select {
   const known = new Set<string>();
   const news = (rows: readonly ProcessInfo[]) => {
-    const unknown = rows.filter(({ pid, startTicks }) => !known.has(`${pid}/${startTicks}`));
-    for (const { pid, startTicks } of unknown) known.add(`${pid}/${startTicks}`);
+    const unknown = rows.filter((row) => !known.has(keyOf(row)));
+    for (const row of unknown) known.add(keyOf(row));
     return unknown;
   };
   return async (...hints) => {

@@ -157,6 +157,14 @@ export class ProcessTable implements PublicTable {
     return this.#columns === undefined ? [...this].filter(({ treeMark }) => treeMark !== undefined) : [];
   }
 
+  /**
+   * Rows whose parent is not in the table: it ended while the scan was under way, or is not shown to us. Those whose parent is in another
+   * pid namespace (0) are not among them.
+   */
+  parentless(): ProcessRow[] {
+    return this.#filter((index) => this.#links.ppid[index]! > 0 && this.#indexOf(this.#links.ppid[index]!) < 0);
+  }
+
   /** Rows whose parent it is, in ascending order of pid. */
   children(pid: number): ProcessRow[] {
     this.#byParent ??= groupBy(this.#links.ppid);

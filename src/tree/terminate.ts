@@ -14,7 +14,7 @@ import { refuse, type Self, self } from './identity.js';
 import { beginLadder, type Key, type LadderAction, type LadderEvent, type LadderState, type LadderStep, stepLadder } from './ladder.js';
 import type { IsLed } from './members.js';
 import { checkDelay, terminationSettings } from './options.js';
-import { PROCESS_FIELDS } from './row.js';
+import { keyOf, PROCESS_FIELDS } from './row.js';
 import { scan } from './scan.js';
 import type { ProcessTable } from './table.js';
 
@@ -31,6 +31,8 @@ export interface TerminateOptions extends TerminationOptions {
    * `forceKillAfterDelay: false` from killSignal; default 2000.
    */
   killWaitMs?: number;
+  /** When it is over in any case (performance.now()): what is left then counts as survivor. Default: never. */
+  endMs?: number;
 }
 
 /** What is asked of the machine; tests put a scripted one in its place. */
@@ -63,7 +65,8 @@ export async function terminate(select: Select, options: TerminateOptions = {}, 
   const { killSignal, graceMs, abort } = terminationSettings(options);
   const waitMs = graceMs === null ? DEFAULT_UNFORCED_WAIT_MS : DEFAULT_KILL_WAIT_MS;
   const killWaitMs = checkDelay(options.killWaitMs ?? waitMs, 'killWaitMs');
-  return new Termination(select, system).run({ killSignal, graceMs, killWaitMs }, abort);
+  const { endMs = Number.POSITIVE_INFINITY } = options;
+  return new Termination(select, system).run({ killSignal, graceMs, killWaitMs, endMs }, abort);
 }
 
 interface Target {
@@ -81,13 +84,14 @@ interface Target {
   killed: boolean;
 }
 
-const keyOf = ({ pid, startTicks }: Pick<ProcessInfo, 'pid' | 'startTicks'>): Key => `${pid}/${startTicks}`;
-
 /** Descriptors left to the rest of the program (and to the next look) when they have run out; half of them for turns. */
 const RESERVE = 16;
 const UNHELD_TURN_MS = 5;
 /** A descriptor that was given back is closed on another thread. */
 const SHORTAGE_RETRIES = 200;
+
+/** Held on sight in one look: it needs descriptors itself. */
+const ON_SIGHT = 32;
 
 /** Ourselves, where no group is signalled: the leader of our own may then be ended like anybody else. */
 const individually = (): Self => ({ ...self(), pgid: 0 });
@@ -105,6 +109,7 @@ class Termination {
   #looked = false;
   #lookError: unknown;
   #endedKeys: Key[] = [];
+  #onSightLeft = 0;
   /** Held beyond their end, as their groups are not empty: to tell, in a later look, these groups from others of the same number. */
   readonly #leaders = new Map<Key, Held>();
   #timer: NodeJS.Timeout | undefined;
@@ -188,8 +193,10 @@ class Termination {
     let rows: readonly ProcessInfo[];
     let ourselves: Self;
     try {
+      ourselves = individually();
+      this.#onSightLeft = ON_SIGHT;
       const isLed: IsLed = (leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true;
-      rows = await this.select(isLed, (info) => this.#onSight(info));
+      rows = await this.select(isLed, (info) => this.#onSight(info, ourselves));
       this.#letGoOfLeaders((leader) => leader.leadsGroup());
       ourselves = individually();
     } catch (error) {
@@ -220,14 +227,23 @@ class Termination {
   }
 
   /** Held now, and where a newcomer is first stopped also that, not when the look is complete. The look will tell the ladder of it. */
-  #onSight(info: ProcessInfo): 'gone' | undefined {
-    const { phase } = this.#ladder;
+  #onSight(info: ProcessInfo, ourselves: Self): 'gone' | undefined {
     let target = this.#targets.get(keyOf(info));
     if (target === undefined) {
-      target = this.#aim(info, individually());
-      this.#takeHold(target);
-      const isStopped = phase === 'freezing' || phase === 'killing';
-      if (isStopped && target.held !== undefined && this.#deliver(target, target.held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);
+      if (this.#onSightLeft === 0) return undefined;
+      target = this.#aim(info, ourselves);
+      const held = this.system.hold(info, (status) => this.#onEnd(target!, status));
+      if (typeof held === 'number') {
+        if (held === -ESRCH || held === -ESTALE) this.#onEnd(target, null);
+        else this.#onSightLeft = 0; // too few descriptors, or it can not be held: that is dealt with when the look is complete
+      } else {
+        target.held = held;
+        this.#holding++;
+        this.#onSightLeft--;
+        const { phase } = this.#ladder;
+        const isStopped = phase === 'freezing' || phase === 'killing';
+        if (isStopped && this.#deliver(target, held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);
+      }
     }
     return target.ended ? 'gone' : undefined;
   }

@@ -246,21 +246,31 @@ export async function runCell({ programs, shape, event, make = corralOwner, mode
   return result;
 }
 
+/** Keep every processor busy until they are ended. */
+const RACING = new Set(['storm', 'hopper']);
+
 /**
- * Runs many cells, two at a time unless said otherwise; those that only wait (blocked JavaScript) beside them. Calls `each` with every result.
+ * Runs many cells, two at a time unless said otherwise; those that only wait (blocked JavaScript) beside them; and last, one at a time, those
+ * that race with who ends them: two at once would take the processor time from each other's pursuer. Calls `each` with every result.
  */
 export async function runCells(jobs, each, lanes = 2) {
   const results = new Map();
-  const lane = async (queue) => {
-    for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
-      const result = await runCell(job);
-      results.set(keyOf(job), result);
-      each?.(job, result);
-    }
+  const run = async (queue, lanes) => {
+    const lane = async () => {
+      for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+        const result = await runCell(job);
+        results.set(keyOf(job), result);
+        each?.(job, result);
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
   };
-  const waiting = jobs.filter(({ event }) => event.act === 'hold');
-  const busy = jobs.filter(({ event }) => event.act !== 'hold');
-  await Promise.all([...Array.from({ length: lanes }, () => lane(busy)), ...Array.from({ length: 6 }, () => lane(waiting))]);
+  const racing = jobs.filter(({ shape }) => RACING.has(shape.id));
+  const others = jobs.filter(({ shape }) => !RACING.has(shape.id));
+  const waiting = others.filter(({ event }) => event.act === 'hold');
+  const busy = others.filter(({ event }) => event.act !== 'hold');
+  await Promise.all([run(busy, lanes), run(waiting, 6)]);
+  await run(racing, 1);
   return results;
 }
 

@@ -45,7 +45,10 @@ type Line = [atMs: number, event: string, ...actions: string[]];
 
 /** Plays the lines and compares what the ladder says to each. */
 function play(settings: Partial<LadderSettings>, begins: string[], lines: Line[]): LadderState {
-  let { state, actions } = beginLadder({ killSignal: 15, graceMs: 5000, killWaitMs: 2000, ...settings }, 0);
+  let { state, actions } = beginLadder(
+    { killSignal: 15, graceMs: 5000, killWaitMs: 2000, endMs: Number.POSITIVE_INFINITY, ...settings },
+    0,
+  );
   expect(actions.map(say), 'begin').toEqual(begins);
   for (const [atMs, event, ...expected] of lines) {
     ({ state, actions } = stepLadder(state, parse(event), atMs));
@@ -116,13 +119,22 @@ describe('freezing before asking', () => {
     ]);
   });
 
-  it('goes on stopping who keeps forking until the time for that is over', () => {
-    const names = 'bcdefghijklmnopqrstuvwxyz'.split('');
-    const lines: Line[] = names.map((name, index) => [1 + index, `looked a ${name}`, `STOP ${name}`, 'look']);
+  it('goes on stopping who keeps forking for a second, however many looks that takes', () => {
+    const names = 'bcdefghijklmnopqrstuvwxy'.split('');
+    const lines: Line[] = names.map((name, index) => [40 * index, `looked a ${name}`, `STOP ${name}`, 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
       ...lines,
-      [2000, 'time', `TERM a ${names.join(' ')}`, `CONT ${[...names].reverse().join(' ')} a`, 'until 7000'],
+      [1000, 'looked a z', `TERM a ${names.join(' ')} z`, `CONT z ${[...names].reverse().join(' ')} a`, 'until 6000'],
+    ]);
+  });
+
+  it('and for so many looks, however long they take, but no longer than a freeze may take', () => {
+    const lines: Line[] = 'bcdefg'.split('').map((name, index) => [300 * (index + 1), `looked a ${name}`, `STOP ${name}`, 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...lines,
+      [2000, 'time', 'TERM a b c d e f g', 'CONT g f e d c b a', 'until 7000'],
     ]);
   });
 
@@ -330,7 +342,7 @@ describe('escalating', () => {
       [5001, 'looked a', 'STOP a', 'look'],
       [5001, 'looked a/T', 'KILL a', 'until 7001'],
       [5001, 'gone a', 'look'],
-      [5002, 'looked c d', 'KILL d c'],
+      [5002, 'looked c d', 'KILL d c', 'until 7002'],
       [5003, 'gone c d', 'look'],
       [5004, 'looked', 'look'],
       [5005, 'looked', 'settle'],
@@ -464,7 +476,7 @@ describe('survivors', () => {
   });
 
   it('that go on forking out of reach do not keep it for ever', () => {
-    let { state, actions } = beginLadder({ killSignal: 9, graceMs: 0, killWaitMs: 2000 }, 0);
+    let { state, actions } = beginLadder({ killSignal: 9, graceMs: 0, killWaitMs: 2000, endMs: Number.POSITIVE_INFINITY }, 0);
     let steps = 0;
     let untilMs = Number.POSITIVE_INFINITY;
     for (let next = 0; state.phase !== 'settled' && steps < 4000; steps++) {
@@ -480,6 +492,51 @@ describe('survivors', () => {
     }
     expect(state.phase).toBe('settled');
     expect(actions.at(-1)).toMatchObject({ do: 'settle' });
+  });
+});
+
+describe('the end of all', () => {
+  it('comes in any phase, and whoever is left is named', () => {
+    play(
+      { endMs: 300 },
+      ['look', 'until 300'],
+      [
+        [1, 'looked a', 'STOP a', 'look'],
+        [300, 'time'], // the look under way is the last
+        [301, 'looked a/T', 'settle a:unknown'],
+      ],
+    );
+    play({ endMs: 300 }, ['look', 'until 300'], [...asked('a', 300), [300, 'time', 'look'], [301, 'looked a', 'settle a:unknown']]);
+    play(
+      { killSignal: 9, endMs: 300 },
+      ['look', 'until 300'],
+      [
+        [1, 'looked a', 'STOP a', 'look'],
+        [2, 'looked a/T', 'KILL a', 'until 300'],
+        [300, 'time', 'look'],
+        [301, 'looked a/D', 'settle a:uninterruptible'],
+      ],
+    );
+  });
+
+  it('is three kill waits after the first SIGKILL, whoever turns up', () => {
+    let { state, actions } = beginLadder({ killSignal: 9, graceMs: 0, killWaitMs: 100, endMs: Number.POSITIVE_INFINITY }, 0);
+    let now = 0;
+    let untilMs = Number.POSITIVE_INFINITY;
+    let firstKillMs: number | undefined;
+    // Somebody new in every look, and each dies of the signal.
+    for (let next = 0; state.phase !== 'settled' && now < 10_000; now += 5) {
+      for (const action of actions) if (action.do === 'wait') untilMs = action.untilMs;
+      if (state.escalated) firstKillMs ??= now;
+      const gone = state.phase === 'killing' ? [...state.members.keys()] : [];
+      if (gone.length > 0) ({ state, actions } = stepLadder(state, { type: 'gone', keys: gone }, now));
+      if (now >= untilMs) ({ state, actions } = stepLadder(state, { type: 'time' }, now));
+      if (state.look === 'none') continue;
+      ({ state, actions } = stepLadder(state, { type: 'looked', members: [{ key: `n${next++}`, state: 'T' }] }, now));
+    }
+    expect(firstKillMs).toBeGreaterThan(0);
+    expect(now - firstKillMs!).toBeGreaterThan(250);
+    expect(now - firstKillMs!).toBeLessThan(350);
   });
 });
 

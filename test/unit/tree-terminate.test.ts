@@ -230,7 +230,8 @@ describe('terminate', () => {
       machine.add(1);
       machine.add(2);
       const seen: Array<'gone' | undefined> = [];
-      const select = telling(seen, () => {});
+      let log: string[] = [];
+      const select = telling(seen, () => (log = [...machine.log]));
       const late: Select = (isLed, onSight) =>
         select(isLed, (row) => {
           if (row.pid === BASE + 1) machine.processes.delete(row.pid);
@@ -239,8 +240,53 @@ describe('terminate', () => {
         });
       const report = await settle(terminate(late, {}, machine.system));
       expect(seen).toEqual(['gone', 'gone']);
-      expect(machine.log.filter((line) => line.endsWith(' 1'))).toEqual([]);
+      expect(log).toEqual([]); // the new owner of the second number was not signalled as the old one
+      expect(ids(report.terminated)).toEqual([1, 2, 2]);
       expect(report.survivors).toEqual([]);
+    });
+
+    it('is held, not stopped, where newcomers are only asked', async () => {
+      machine.add(1);
+      let looks = 0;
+      const log: string[] = [];
+      const select: Select = async (_, onSight) => {
+        if (++looks === 3) machine.add(2);
+        const rows = await machine.select();
+        for (const row of rows) onSight?.(row);
+        if (looks === 3) log.push(...machine.log, `${machine.open} held`);
+        return rows;
+      };
+      const report = await settle(terminate(select, {}, machine.system));
+      expect(log.at(-1)).toBe('1 held');
+      expect(machine.log.slice(log.length - 1)).toEqual(['TERM 2']); // it is gone before it could be woken
+      expect(ids(report.terminated)).toEqual([1, 2]);
+    });
+
+    it('takes its turn with the others when there are too few descriptors, or too many at once', async () => {
+      for (let id = 1; id <= 100; id++) machine.add(id, { onTerm: 'ignore' });
+      machine.descriptors = 60;
+      const held: number[] = [];
+      const select: Select = async (_, onSight) => {
+        const rows = await machine.select();
+        for (const row of rows) expect(onSight?.(row)).toBe(undefined);
+        held.push(machine.open);
+        return rows;
+      };
+      const report = await settle(terminate(select, { forceKillAfterDelay: 50 }, machine.system));
+      expect(held[0]).toBe(32);
+      expect(report.survivors).toEqual([]);
+      expect(report.terminated).toHaveLength(100);
+    });
+
+    it('that refuses is found to refuse', async () => {
+      machine.add(1, { refuses: EPERM });
+      const select: Select = async (_, onSight) => {
+        const rows = await machine.select();
+        for (const row of rows) onSight?.(row);
+        return rows;
+      };
+      const report = await settle(terminate(select, { forceKillAfterDelay: 50, killWaitMs: 50 }, machine.system));
+      expect(report.survivors).toMatchObject([{ pid: BASE + 1, reason: 'eperm' }]);
     });
 
     it('is not left stopped when the look fails after that', async () => {
