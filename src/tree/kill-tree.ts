@@ -18,7 +18,8 @@ import { terminate } from './terminate.js';
  * stopped (what stands still does not fork), then `killSignal` (SIGTERM) and SIGCONT to all, SIGKILL to those left after `forceKillAfterDelay` (5000 ms), until two looks in a row find nobody.
  *
  * A target that has ended, or whose number belongs to another process by now, is not an error: the report is empty and nothing was
- * signalled. What lives on is in `survivors`, with the reason; that is no error either.
+ * signalled. What lives on is in `survivors`, with the reason; that is no error either. A tree that forks faster than it can be stopped is given
+ * up 15 s after the first SIGKILL.
  *
  * /proc shows no more than parents, groups and sessions: what has left its session *and* lost its parent before the first look
  * is not found (`proof` is 'scan'). Only what corral's own spawn() started is held completely.
