@@ -80,14 +80,15 @@ export class Remains {
       const keys = new Set(rows.map(keyOf));
       for (const key of this.counted) if (!keys.has(key) && !this.told.has(key)) this.counted.delete(key);
       const isNews = rows.some((row) => !this.told.has(keyOf(row)));
-      const isAll = (isSteady && gone.size === 0) || (rows.length === 0 ? this.beyondLimit > 0 : looks >= UNSTEADY_LOOKS);
+      const isOver = performance.now() >= this.options.untilMs;
+      const isEnough = rows.length === 0 ? this.beyondLimit > 0 : isOver || looks >= UNSTEADY_LOOKS;
+      const isAll = (isSteady && gone.size === 0) || isEnough;
       if (isNews || isAll) {
         for (const key of keys) this.told.add(key);
         return rows;
       }
       if (rows.length > 0) continue;
-      if (performance.now() >= this.options.untilMs)
-        throw new ProcessError('ERR_SCAN', 'all were gone before they could be asked for its mark');
+      if (isOver) throw new ProcessError('ERR_SCAN', 'all were gone before they could be asked for its mark');
       await delay(PAUSE_MS);
     }
   };

@@ -92,7 +92,7 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
     facts.now = table.nowMs;
     isSteady = !wantsMarks || table.addMarks(facts, marking) || !endsNewborn;
     // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
-  } while (!isSteady && table.marked().length === 0 && performance.now() < untilMs);
+  } while (!quick && !isSteady && table.marked().length === 0 && performance.now() < untilMs);
   const scene: LiveScene = { table, flat: () => table.flat(), facts, isSteady };
   if (quick) return scene;
   const named = [...candidates(table, policy)].map((row) => row.pid);
@@ -151,16 +151,16 @@ class DetailedTable implements PublicTable, NamedRows {
     const read = (row: ProcessRow) => {
       const key = keyOf(row);
       const known = marks.get(key);
-      if (known !== undefined) return known === 'dead' ? undefined : known;
+      if (known === 'dead') return undefined;
       if (!this.rough.isLive(row.pid)) {
         // Seen dead for the first time: it may have left a child that was not there yet when the scan began.
         if ((row.ageSeconds ?? 0) < HOPPERS_AGE_SECONDS) isSteady = false;
         marks.set(key, 'dead');
         return undefined;
       }
-      const found = readMarked(row);
-      if (found !== undefined) marks.set(key, found);
-      else if (identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
+      const found = known ?? readMarked(row);
+      if (found?.namespace !== undefined) marks.set(key, found);
+      else if (found === undefined && identityOf(row.pid)?.startTicks !== row.startTicks) isSteady = false;
       return found;
     };
     const add = (row: ProcessRow): boolean => {
@@ -176,11 +176,14 @@ class DetailedTable implements PublicTable, NamedRows {
       return true;
     };
     const adopters = new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)]);
-    const tops = [...adopters].flatMap((adopter) => this.rough.children(adopter));
-    // A child whose parent ended under our eyes was still the parent's when it was read, and is the adopter's now.
-    for (const top of [...tops, ...this.rough.parentless()]) {
-      if (add(top)) for (const row of this.rough.descendants(top.pid)) add(row);
-    }
+    const addAll = (top: ProcessRow): boolean => {
+      const isMarked = add(top);
+      if (isMarked) for (const row of this.rough.descendants(top.pid)) add(row);
+      return isMarked;
+    };
+    for (const adopter of adopters) for (const top of this.rough.children(adopter)) addAll(top);
+    // A child whose parent ended under our eyes was still the parent's when it was read. The next look shows it as the adopter's.
+    for (const top of this.rough.parentless()) if (addAll(top)) isSteady = false;
     return isSteady;
   }
 

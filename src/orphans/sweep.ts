@@ -51,7 +51,7 @@ export interface SweepOptions {
 const AFTER_GRACE_MS = 1200;
 const AFTER_KILL_MS = 200;
 /** With less time than this left nothing is begun. */
-const LEAST_TIME_MS = 100;
+const LEAST_TIME_MS = 300;
 /** How long a zombie may take to go once its parent is dead: init has to be scheduled. */
 const REAPING_MS = 500;
 const REAPING_POLL_MS = 5;
@@ -221,10 +221,12 @@ class Run {
     const untilMs = Math.min(performance.now() + graceMs + killWaitMs, endMs);
     const remains = new Remains({ verdicts, condemned, policy, limit, untilMs, lookAgain });
     const delays = { forceKillAfterDelay: graceMs, killWaitMs, endMs };
+    let isKnown = true;
     const report = await terminate(twice(remains.select), delays).catch((error: ProcessError) => {
       if (error.report === undefined && error.code !== 'ERR_SCAN') throw error;
+      isKnown = false;
       this.fail(condemned, error);
-      return error.report ?? { terminated: [], survivors: [] };
+      return error.report ?? { terminated: [], survivors: [], escalated: false };
     });
     const ended = new Map(report.terminated.map((one) => [keyOf(one), one.signal]));
     const left = new Map(report.survivors.map((one) => [keyOf(one), one.reason]));
@@ -233,8 +235,14 @@ class Run {
       const { process } = verdict;
       const isNew = !condemned.includes(verdict);
       const signal = ended.get(key) ?? null;
-      if (left.has(key)) this.note(verdict, { process, outcome: left.get(key) === 'eperm' ? 'eperm' : 'survived', signal: 'SIGKILL' });
+      if (left.has(key))
+        this.note(verdict, {
+          process,
+          outcome: left.get(key) === 'eperm' ? 'eperm' : 'survived',
+          signal: report.escalated ? 'SIGKILL' : null,
+        });
       else if (signal !== null) this.note(verdict, { process, outcome: 'terminated', signal });
+      else if (!isKnown && !ended.has(key)) verdict.evidence.push('what became of it is not known');
       else if (isNew)
         continue; // it has ended by itself, or the kernel does not tell
       // Before Linux 6.15 the kernel does not tell how a stranger ended.

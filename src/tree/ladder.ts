@@ -25,7 +25,7 @@ export interface LadderSettings {
    * SIGKILL it is over even if newcomers were killed since. A freeze takes no longer either, but for one that is hurried: twice as long.
    */
   killWaitMs: number;
-  /** Then it is over in any case. */
+  /** Then it is over in any case; what is killed gets killWaitMs before that, if there is as much time. */
   endMs: number;
 }
 
@@ -131,7 +131,7 @@ export function beginLadder(settings: LadderSettings, nowMs: number): LadderStep
     freezeUntilMs: nowMs + FREEZE_MS,
     afterFreezing: forced ? 'kill' : 'ask',
     judgements: 0,
-    deadlineMs: Math.min(nowMs + settings.killWaitMs, settings.endMs),
+    deadlineMs: Math.min(nowMs + settings.killWaitMs, settings.endMs - settings.killWaitMs),
     endMs: settings.endMs,
     escalated: false,
   };
@@ -218,8 +218,7 @@ class Step {
         }
         if (newcomers > 0) {
           // Enough was tried to let nobody fork any more. Better that a child is lost than that a member is left.
-          this.signal('kill', [SIGKILL], ({ sent }) => sent === 'nothing');
-          this.set({ escalated: true });
+          this.killAll(({ sent }) => sent === 'nothing');
           this.extend();
         }
         if (this.onlyRefusedLeft()) this.lookAgainOrSettle();
@@ -228,6 +227,7 @@ class Step {
         this.set({ judgements: this.state.judgements + 1 });
         // Dead for the look, but the news of its end is still on the way to us: it shall not be called a survivor.
         if (sightings.length < members.size && this.state.judgements < QUIET_LOOKS) this.look();
+        else if (members.size === 0 && this.state.quietLooks < QUIET_LOOKS && this.state.judgements < QUIET_LOOKS) this.look();
         else this.settle();
         break;
     }
@@ -262,7 +262,11 @@ class Step {
       return;
     }
     if (this.nowMs >= this.state.endMs) {
-      if (this.state.phase !== 'judging') this.judge();
+      if (this.state.phase === 'judging') return;
+      // Whoever is due for SIGKILL gets it, and nobody is left who was only stopped for it.
+      const { graceMs, killSignal } = this.state.settings;
+      if (graceMs !== null || killSignal === SIGKILL) this.killAll(({ sent }) => sent !== 'kill');
+      this.judge();
       return;
     }
     switch (this.state.phase) {
@@ -325,7 +329,10 @@ class Step {
     }
     // The grace period begins here: however long it took to stop all, nobody has less time to act on the signal.
     const { graceMs, killWaitMs } = this.state.settings;
-    this.set({ phase: 'asking', deadlineMs: Math.min(this.nowMs + (graceMs ?? killWaitMs), this.state.endMs) });
+    this.set({
+      phase: 'asking',
+      deadlineMs: Math.min(this.nowMs + (graceMs ?? killWaitMs), this.state.endMs - (graceMs === null ? 0 : killWaitMs)),
+    });
     this.ask();
     this.wait(this.state.blind ? Math.min(this.nowMs + RETRY_MS, this.state.deadlineMs) : this.state.deadlineMs);
   }
@@ -338,10 +345,14 @@ class Step {
   private kill(): void {
     const { endMs, settings, escalated } = this.state;
     this.set({ phase: 'killing', endMs: escalated ? endMs : Math.min(endMs, this.nowMs + KILL_WAITS * settings.killWaitMs) });
-    this.signal('kill', [SIGKILL], () => true);
+    this.killAll(() => true);
     this.extend();
+    if (this.state.members.size === 0 && this.state.look === 'none') this.lookAgainOrSettle(); // No end to wait for.
+  }
+
+  private killAll(test: (member: Member) => boolean): void {
+    this.signal('kill', [SIGKILL], test);
     if (this.state.members.size > 0) this.set({ escalated: true });
-    else if (this.state.look === 'none') this.lookAgainOrSettle(); // No end to wait for.
   }
 
   /** The time to die begins anew. */

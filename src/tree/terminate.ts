@@ -110,6 +110,8 @@ class Termination {
   #lookError: unknown;
   #endedKeys: Key[] = [];
   #onSightLeft = 0;
+  /** Held so by the look under way. */
+  #sighted: Target[] = [];
   /** Held beyond their end, as their groups are not empty: to tell, in a later look, these groups from others of the same number. */
   readonly #leaders = new Map<Key, Held>();
   #timer: NodeJS.Timeout | undefined;
@@ -195,6 +197,7 @@ class Termination {
     try {
       ourselves = individually();
       this.#onSightLeft = ON_SIGHT;
+      this.#sighted = [];
       const isLed: IsLed = (leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true;
       rows = await this.select(isLed, (info) => this.#onSight(info, ourselves));
       this.#letGoOfLeaders((leader) => leader.leadsGroup());
@@ -230,16 +233,21 @@ class Termination {
   #onSight(info: ProcessInfo, ourselves: Self): 'gone' | undefined {
     let target = this.#targets.get(keyOf(info));
     if (target === undefined) {
-      if (this.#onSightLeft === 0) return undefined;
+      if (this.#onSightLeft === 0 || this.#holding >= this.#holdLimit) return undefined;
       target = this.#aim(info, ourselves);
       const held = this.system.hold(info, (status) => this.#onEnd(target!, status));
       if (typeof held === 'number') {
         if (held === -ESRCH || held === -ESTALE) this.#onEnd(target, null);
-        else this.#onSightLeft = 0; // too few descriptors, or it can not be held: that is dealt with when the look is complete
+        else {
+          // Too few descriptors, or it can not be held: that is dealt with when the look is complete, and that needs some.
+          this.#onSightLeft = 0;
+          for (const sighted of this.#sighted.splice(-RESERVE)) this.#letGo(sighted);
+        }
       } else {
         target.held = held;
         this.#holding++;
         this.#onSightLeft--;
+        this.#sighted.push(target);
         const { phase } = this.#ladder;
         const isStopped = phase === 'freezing' || phase === 'killing';
         if (isStopped && this.#deliver(target, held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);

@@ -105,10 +105,17 @@ describe('a look', () => {
   });
 
   it('is enough after some more when there is somebody to end', async () => {
-    const { pids, looks } = remainsOf([member(50)], [{ rows: [member(50)], unsteady: true }], { untilMs: 0 });
+    const { pids, looks } = remainsOf([member(50)], [{ rows: [member(50)], unsteady: true }], { untilMs: Number.POSITIVE_INFINITY });
     expect(await pids()).toEqual([50]);
     expect(await pids()).toEqual([50]);
     expect(looks()).toBe(9);
+  });
+
+  it('is enough at once when the time is over', async () => {
+    const { pids, looks } = remainsOf([member(50)], [{ rows: [member(50)], unsteady: true }], { untilMs: 0 });
+    expect(await pids()).toEqual([50]);
+    expect(await pids()).toEqual([50]);
+    expect(looks()).toBe(2);
   });
 });
 

@@ -496,27 +496,37 @@ describe('survivors', () => {
 });
 
 describe('the end of all', () => {
-  it('comes in any phase, and whoever is left is named', () => {
-    play(
-      { endMs: 300 },
-      ['look', 'until 300'],
-      [
-        [1, 'looked a', 'STOP a', 'look'],
-        [300, 'time'], // the look under way is the last
-        [301, 'looked a/T', 'settle a:unknown'],
-      ],
-    );
-    play({ endMs: 300 }, ['look', 'until 300'], [...asked('a', 300), [300, 'time', 'look'], [301, 'looked a', 'settle a:unknown']]);
-    play(
-      { killSignal: 9, endMs: 300 },
-      ['look', 'until 300'],
-      [
-        [1, 'looked a', 'STOP a', 'look'],
-        [2, 'looked a/T', 'KILL a', 'until 300'],
-        [300, 'time', 'look'],
-        [301, 'looked a/D', 'settle a:uninterruptible'],
-      ],
-    );
+  const begin = ['look', 'until 300'];
+
+  it('leaves those killed their time to die', () => {
+    play({ endMs: 2300 }, begin, [
+      ...asked('a', 300),
+      [300, 'time', 'until 2300', 'STOP a', 'look'],
+      [301, 'looked a/T', 'KILL a', 'until 2300'],
+      [2300, 'time', 'look'],
+      [2301, 'looked a/D', 'settle a:uninterruptible'],
+    ]);
+  });
+
+  it('kills whoever was only stopped for it', () => {
+    play({ endMs: 2300 }, begin, [
+      ...asked('a', 300),
+      [300, 'time', 'until 2300', 'STOP a', 'look'],
+      [2300, 'time', 'KILL a'], // the look under way is the last
+      [2301, 'looked a', 'settle a:unknown'],
+    ]);
+  });
+
+  it('kills nobody when that is never to be done', () => {
+    play({ graceMs: null, endMs: 2300 }, begin, [...asked('a', 2000), [2000, 'time', 'look'], [2001, 'looked a', 'settle a:not-forced']]);
+  });
+
+  it('needs two looks to say that nobody is left', () => {
+    play({ endMs: 2300 }, begin, [
+      [2300, 'time'],
+      [2301, 'looked', 'look'],
+      [2302, 'looked', 'settle'],
+    ]);
   });
 
   it('is three kill waits after the first SIGKILL, whoever turns up', () => {

@@ -262,9 +262,12 @@ describe('terminate', () => {
       expect(ids(report.terminated)).toEqual([1, 2]);
     });
 
-    it('takes its turn with the others when there are too few descriptors, or too many at once', async () => {
+    it.each([
+      ['too many at once', 60, 32],
+      ['too few descriptors, of which the look needs some', 20, 4],
+    ])('takes its turn with the others when there are %s', async (_, descriptors, holds) => {
       for (let id = 1; id <= 100; id++) machine.add(id, { onTerm: 'ignore' });
-      machine.descriptors = 60;
+      machine.descriptors = descriptors;
       const held: number[] = [];
       const select: Select = async (_, onSight) => {
         const rows = await machine.select();
@@ -273,7 +276,7 @@ describe('terminate', () => {
         return rows;
       };
       const report = await settle(terminate(select, { forceKillAfterDelay: 50 }, machine.system));
-      expect(held[0]).toBe(32);
+      expect(held[0]).toBe(holds);
       expect(report.survivors).toEqual([]);
       expect(report.terminated).toHaveLength(100);
     });
