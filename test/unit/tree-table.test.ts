@@ -239,6 +239,11 @@ describe('plain rows', () => {
     expect(ProcessTable.from([row(9, { ageSeconds: 301 })], moment).get(9)?.ageSeconds).toBe(301);
   });
 
+  it('whose parent is not there', () => {
+    const rows = [row(1, { ppid: 0 }), row(2, { ppid: 1 }), row(3, { ppid: 7 }), row(4, { ppid: 3 }), row(5)];
+    expect(pids(ProcessTable.from(rows, moment).parentless())).toEqual([3]);
+  });
+
   it('without links belong to nobody', () => {
     const view = ProcessTable.from([row(9)], moment);
     expect([view.children(0), view.group(0), view.session(0), view.ancestors(9)]).toEqual([[], [], [], []]);
