@@ -108,7 +108,10 @@ function leftoverProcesses() {
 }
 
 const leftoverFiles = () =>
-  readdirSync(process.env.TMPDIR, { recursive: true }).map((name) => `file ${path.join(process.env.TMPDIR, name)}`);
+  readdirSync(process.env.TMPDIR, { recursive: true })
+    // Where npm and tsc keep their compiled code from Node 22 on (module.enableCompileCache()).
+    .filter((name) => name.split(path.sep)[0] !== 'node-compile-cache')
+    .map((name) => `file ${path.join(process.env.TMPDIR, name)}`);
 
 const leftoverCgroups = () => (cgroup === '' ? [] : cgroupsBelow(cgroup).map((name) => `cgroup ${name}`));
 
