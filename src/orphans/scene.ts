@@ -84,13 +84,14 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   const wantsMarks = policy.rules.some(({ require }) => require?.includes('abandoned'));
   const endsNewborn = (minAgeSeconds ?? policy.minAgeSeconds ?? DEFAULT_MIN_AGE_SECONDS) === 0;
   const untilMs = performance.now() + HOPPERS_MS;
-  const marking = quick ?? { marks: new Map() };
+  const marks: KnownMarks = quick?.marks ?? new Map();
   let table: DetailedTable;
   let isSteady: boolean;
   do {
-    table = new DetailedTable(await scan({ fields: EVERYBODY }));
+    const seen = new DetailedTable(await scan({ fields: EVERYBODY }));
+    table = seen;
     facts.now = table.nowMs;
-    isSteady = !wantsMarks || table.addMarks(facts, marking) || !endsNewborn;
+    isSteady = !wantsMarks || table.addMarks(marks, (row) => quick?.onMarked(row, { table: seen, facts })) || !endsNewborn;
     // Who was gone already may have left a child that was not there yet when the scan began. One of the line is enough to begin with.
   } while (!quick && !isSteady && table.marked().length === 0 && performance.now() < untilMs);
   const scene: LiveScene = { table, flat: () => table.flat(), facts, isSteady };
@@ -145,7 +146,7 @@ class DetailedTable implements PublicTable, NamedRows {
    * Finds who carries the mark of a tree, and whose it is: some are gone before anything else of them can be read. Only where owner and
    * process are of our own pid namespace: elsewhere the numbers mean others. False: somebody was gone before he could be asked.
    */
-  addMarks(facts: Facts, { marks, onMarked }: Pick<QuickLook, 'marks'> & Partial<QuickLook>): boolean {
+  addMarks(marks: KnownMarks, onMarked: (row: ProcessRow) => void): boolean {
     const own = namespaceOf('self');
     let isSteady = true;
     const read = (row: ProcessRow) => {
@@ -172,7 +173,7 @@ class DetailedTable implements PublicTable, NamedRows {
       if (found.namespace !== own && !isOthers) return false;
       const marked = { ...this.detailed(row), treeMark: found.mark, uid: found.uid };
       this.details.set(row.pid, marked);
-      onMarked?.(marked, { table: this, facts });
+      onMarked(marked);
       return true;
     };
     const adopters = new Set([1, ...this.rough.named(SYSTEMD).map(({ pid }) => pid)]);

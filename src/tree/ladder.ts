@@ -225,9 +225,7 @@ class Step {
         break;
       case 'judging':
         this.set({ judgements: this.state.judgements + 1 });
-        // Dead for the look, but the news of its end is still on the way to us: it shall not be called a survivor.
-        if (sightings.length < members.size && this.state.judgements < QUIET_LOOKS) this.look();
-        else if (members.size === 0 && this.state.quietLooks < QUIET_LOOKS && this.state.judgements < QUIET_LOOKS) this.look();
+        if (this.state.judgements < QUIET_LOOKS && !this.isCertain(sightings.length)) this.look();
         else this.settle();
         break;
     }
@@ -400,6 +398,14 @@ class Step {
   private onlyRefusedLeft(): boolean {
     for (const member of this.state.members.values()) if (member.refused === undefined) return false;
     return true;
+  }
+
+  /** Whether a look that saw so many tells all: nobody is left, or exactly those we know. */
+  private isCertain(seen: number): boolean {
+    const { members, quietLooks } = this.state;
+    if (members.size === 0) return quietLooks >= QUIET_LOOKS;
+    // Dead for the look, but the news of its end is still on the way to us: it shall not be called a survivor.
+    return seen >= members.size;
   }
 
   private anyRefused(): boolean {

@@ -109,9 +109,8 @@ class Termination {
   #looked = false;
   #lookError: unknown;
   #endedKeys: Key[] = [];
-  #onSightLeft = 0;
-  /** Held so by the look under way. */
-  #sighted: Target[] = [];
+  /** Held on sight by the look under way; undefined: no more of them. */
+  #sighted: Target[] | undefined;
   /** Held beyond their end, as their groups are not empty: to tell, in a later look, these groups from others of the same number. */
   readonly #leaders = new Map<Key, Held>();
   #timer: NodeJS.Timeout | undefined;
@@ -195,11 +194,13 @@ class Termination {
     let rows: readonly ProcessInfo[];
     let ourselves: Self;
     try {
-      ourselves = individually();
-      this.#onSightLeft = ON_SIGHT;
+      let seeing: Self | undefined; // most looks tell of nobody before they are complete
       this.#sighted = [];
       const isLed: IsLed = (leader) => this.#leaders.get(keyOf(leader))?.leadsGroup() === true;
-      rows = await this.select(isLed, (info) => this.#onSight(info, ourselves));
+      rows = await this.select(isLed, (info) => {
+        seeing ??= individually();
+        return this.#onSight(info, seeing);
+      });
       this.#letGoOfLeaders((leader) => leader.leadsGroup());
       ourselves = individually();
     } catch (error) {
@@ -233,24 +234,21 @@ class Termination {
   #onSight(info: ProcessInfo, ourselves: Self): 'gone' | undefined {
     let target = this.#targets.get(keyOf(info));
     if (target === undefined) {
-      if (this.#onSightLeft === 0 || this.#holding >= this.#holdLimit) return undefined;
+      const sighted = this.#sighted;
+      if (sighted === undefined || sighted.length === ON_SIGHT || this.#holding >= this.#holdLimit) return undefined;
       target = this.#aim(info, ourselves);
-      const held = this.system.hold(info, (status) => this.#onEnd(target!, status));
-      if (typeof held === 'number') {
-        if (held === -ESRCH || held === -ESTALE) this.#onEnd(target, null);
-        else {
-          // Too few descriptors, or it can not be held: that is dealt with when the look is complete, and that needs some.
-          this.#onSightLeft = 0;
-          for (const sighted of this.#sighted.splice(-RESERVE)) this.#letGo(sighted);
-        }
-      } else {
-        target.held = held;
-        this.#holding++;
-        this.#onSightLeft--;
-        this.#sighted.push(target);
+      const errno = this.#tryHold(target);
+      if (target.held !== undefined) {
+        sighted.push(target);
         const { phase } = this.#ladder;
         const isStopped = phase === 'freezing' || phase === 'killing';
-        if (isStopped && this.#deliver(target, held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);
+        if (isStopped && this.#deliver(target, target.held, [SIGSTOP]) === 'gone') this.#onEnd(target, null);
+      } else if (errno === -ESRCH || errno === -ESTALE) {
+        this.#onEnd(target, null);
+      } else {
+        // Too few descriptors, or it can not be held: that is dealt with when the look is complete, and that needs some.
+        this.#sighted = undefined;
+        for (const last of sighted.slice(-RESERVE)) this.#letGo(last);
       }
     }
     return target.ended ? 'gone' : undefined;
@@ -267,21 +265,28 @@ class Termination {
     if (this.#unheld.size > 0) this.#serveUnheld();
   }
 
-  #takeHold(target: Target): void {
+  /** 0, or why it is not held: a negative errno. */
+  #tryHold(target: Target): number {
     const held = this.#holding < this.#holdLimit ? this.system.hold(target.info, (status) => this.#onEnd(target, status)) : -EMFILE;
-    if (typeof held !== 'number') {
-      target.held = held;
-      this.#holding++;
+    if (typeof held === 'number') return held;
+    target.held = held;
+    this.#holding++;
+    return 0;
+  }
+
+  #takeHold(target: Target): void {
+    const errno = this.#tryHold(target);
+    if (errno === 0) {
       this.#unheld.delete(target);
-    } else if (held === -ENOSYS) {
+    } else if (errno === -ENOSYS) {
       const why = 'processes can not be held: pidfd_open(2) needs Linux 5.3 and a seccomp filter that allows it';
       this.#fail(new ProcessError('ERR_UNSUPPORTED_PLATFORM', why));
-    } else if (isShortage(held)) {
+    } else if (isShortage(errno)) {
       this.#unheld.add(target);
       if (this.#holdLimit === Number.POSITIVE_INFINITY) this.#makeRoom();
     } else {
       this.#unheld.delete(target);
-      this.#onRefusal(target, held);
+      this.#onRefusal(target, errno);
     }
   }
 

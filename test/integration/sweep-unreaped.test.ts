@@ -5,13 +5,14 @@ import { expect, it } from 'vitest';
 import { namespaceCommand } from '../../scripts/contained.mjs';
 import type { SweepReport } from '../../src/types.js';
 import { fixtureCommand } from '../helpers/fixture.js';
-import { tempDirectory } from '../helpers/temp.js';
+import { eagerProject } from '../helpers/leftovers.js';
 
 it('the rest of an abandoned tree, whose zombies stay', async (context) => {
   const namespace = namespaceCommand();
   if (namespace === undefined) return context.skip('no pid namespace can be made here');
-  const [file = '', ...args] = [...namespace, '--', ...fixtureCommand('pid-one-sweeps.mjs'), tempDirectory()];
-  const { stdout } = await promisify(execFile)(file, args);
+  const { directory, env } = eagerProject({ term_grace_ms: 2000, kill_wait_ms: 2000 });
+  const [file = '', ...args] = [...namespace, '--', ...fixtureCommand('pid-one-sweeps.mjs')];
+  const { stdout } = await promisify(execFile)(file, args, { cwd: directory, env: { ...process.env, ...env } });
   const { report, ...left } = JSON.parse(stdout.slice('READY '.length)) as { report: SweepReport; zombies: number; alive: number };
   expect(left).toEqual({ zombies: 4, alive: 0 });
   expect(report.failures).toEqual([]);
