@@ -84,6 +84,9 @@ const notesOf = (report) => `${report}.notes`;
 const readNotes = (report) =>
   [notesOf(report), `${notesOf(report)}.left`].flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []));
 
+/** What failed, in a line: of a long run's output often only the end is kept. */
+const summary = (message = '') => message.split('\n', 1)[0].slice(0, 500);
+
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
 function tally(report, exitCode) {
   const notes = exitCode === 0 ? [] : readNotes(report);
@@ -91,7 +94,9 @@ function tally(report, exitCode) {
   const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const names = testResults.flatMap((file) => {
     const where = path.basename(file.name, '.test.ts');
-    const failures = file.assertionResults.filter((test) => test.status === 'failed').map((test) => `${where}: ${test.fullName}`);
+    const failures = file.assertionResults
+      .filter((test) => test.status === 'failed')
+      .map((test) => `${where}: ${test.fullName}: ${summary(test.failureMessages[0])}`);
     return file.status === 'failed' && failures.length === 0 ? [where] : failures;
   });
   const failed = names.length;

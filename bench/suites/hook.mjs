@@ -1,5 +1,6 @@
 /** A hook with nothing to do: the whole process, from exec to exit, and its memory; 80 other processes on the machine. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { contest } from '../lib/contest.mjs';
@@ -27,12 +28,16 @@ export async function run({ cast, quick, say }) {
   );
   const empty = file('empty.cjs', '');
   const env = { CLAUDE_PROJECT_DIR: project };
-  const timed = (id, label, command, missing) => ({
+  // A pipe that somebody has open for writing, and nobody writes to: as long as this descriptor is open, which is both.
+  const silence = path.join(directory, 'silence');
+  execFileSync('mkfifo', [silence]);
+  const writer = openSync(silence, 'r+');
+  const timed = (id, label, command, missing, stdin = input) => ({
     id,
     label,
     missing,
     env,
-    command: [tools.limit.whole, '8', input, ...command],
+    command: [tools.limit.whole, '8', stdin, ...command],
   });
   const importing = (id) => {
     const imports = LIBRARIES[id].map((name) => `import '${name}';`).join('\n');
@@ -45,6 +50,13 @@ export async function run({ cast, quick, say }) {
       [
         timed('limit-node', 'limit: node empty.cjs', [process.execPath, empty]),
         timed('corral-hook', 'corral hook', [process.execPath, tools.cli, 'hook'], tools.missing.corral),
+        timed(
+          'corral-open',
+          'corral hook, stdin silent and never closed',
+          [process.execPath, tools.cli, 'hook'],
+          tools.missing.corral,
+          silence,
+        ),
         timed('psutil', 'Python script with psutil', [tools.python, '-c', PSUTIL_SCRIPT], tools.missing.psutil),
         ...Object.keys(LIBRARIES).map(importing),
         timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),
@@ -52,8 +64,9 @@ export async function run({ cast, quick, say }) {
       { rounds: quick ? 2 : 12, budgetMs: quick ? 25_000 : 60_000 },
     ),
   );
+  closeSync(writer);
   rmSync(directory, { recursive: true, force: true });
-  const ids = ['limit-node', 'corral-hook', 'psutil', ...Object.keys(LIBRARIES), 'reference-bun'];
+  const ids = ['limit-node', 'corral-hook', 'corral-open', 'psutil', ...Object.keys(LIBRARIES), 'reference-bun'];
   const row = (spec) => makeRow({ suite: 'hook', results, ids, divide: 1000, ...spec });
   return [
     row({

@@ -115,6 +115,14 @@ export function isLeaderDead(process: ProcessInfo, table: ProcessTable): boolean
   return leader.name === undefined ? undefined : isZombie(leader) || leader.startTicks > process.startTicks;
 }
 
+/**
+ * State D: it waits in the kernel, where no signal reaches it. A member of a tree is not asked: whoever starts a program (vfork) is in that
+ * state for a moment, and who is stuck there is named when the tree is ended.
+ */
+export function isInKernel(process: ProcessInfo | undefined): boolean {
+  return process?.state === 'D' && (process as ProcessRow).treeMark === undefined;
+}
+
 /** Whether corral started it for a program that is gone (tree/mark.ts). False: nothing says that corral did. undefined: unknown. */
 export function isAbandoned(process: ProcessRow, table: ProcessTable): boolean | undefined {
   const owner = ownerOf(process.treeMark);

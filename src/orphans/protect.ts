@@ -15,6 +15,7 @@ import {
   describeAge,
   describeProcess,
   isAbandoned,
+  isInKernel,
   isLeaderDead,
   isReparented,
   isUnknownProgram,
@@ -155,7 +156,7 @@ export class Protection {
   }
 
   private stateVeto(process: ProcessInfo): Veto | undefined {
-    if (process.state === 'D')
+    if (isInKernel(process))
       return { by: 'uninterruptible', evidence: 'state D: it waits in the kernel, no signal reaches it', report: true };
     if (!this.isGuarded) return undefined;
     const age = ageSeconds(process, this.facts.now);

@@ -6,6 +6,7 @@
  * what tells whether they protect them. Marks of trees are looked for where the line of parents has been cut: among those whose parent
  * is who takes in orphans, and below the marked ones. Each later read counts only if it is of the same process (pid and start time).
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { identityOf } from '../tree/identity.js';
 import { isOfNamespace, namespaceOf, ownerOf, readMarked } from '../tree/mark.js';
 import { keyOf } from '../tree/row.js';
@@ -13,6 +14,7 @@ import { scan } from '../tree/scan.js';
 import { type ProcessRow, ProcessTable } from '../tree/table.js';
 import type { OrphanPolicy, ProcessField, ProcessInfo, ProcessTable as PublicTable } from '../types.js';
 import { candidates, type Facts, type NamedRows, suspects } from './classify.js';
+import { isInKernel } from './evidence.js';
 import { DEFAULT_MIN_AGE_SECONDS } from './policy.js';
 
 export interface Scene {
@@ -60,6 +62,12 @@ const SUSPECTS: readonly ProcessField[] = ['cgroup', 'env'];
 const HOPPERS_MS = 300;
 /** A zombie that began longer ago is not one of a line that only lives to fork (on a busy machine each of them may take seconds). */
 const HOPPERS_AGE_SECONDS = 10;
+/**
+ * Whoever reads from a disk or starts a program (vfork) is in state D for a moment. Stuck there is who is seen so in each of these looks
+ * and in the first.
+ */
+const KERNEL_LOOKS = 5;
+const KERNEL_PAUSE_MS = 20;
 /** As the user's manager it takes in orphans of the session. */
 const SYSTEMD: ReadonlySet<string> = new Set(['systemd']);
 
@@ -102,6 +110,12 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
   const suspected = suspects(table, policy, facts).map((row) => row.pid);
   if (pid !== undefined) suspected.push(pid);
   await table.add(suspected, [...CANDIDATES, ...SUSPECTS, ...directory]);
+  for (let looks = 0; looks < KERNEL_LOOKS; looks++) {
+    const inKernel = suspected.filter((suspect) => isInKernel(table.get(suspect)));
+    if (inKernel.length === 0) break;
+    await delay(KERNEL_PAUSE_MS);
+    await table.add(inKernel, []);
+  }
 
   const above = new Set<number>();
   for (const suspect of suspected) {
@@ -133,11 +147,10 @@ class DetailedTable implements PublicTable, NamedRows {
     if (pids.length === 0) return;
     for (const row of await scan({ pids: [...pids], fields: [...EVERYBODY, ...fields] })) {
       if (this.rough.find(row) === undefined) continue;
-      const { treeMark } = this.details.get(row.pid) ?? {};
       this.details.set(row.pid, {
+        ...this.details.get(row.pid),
         ...row,
         ...(row.env === undefined ? {} : { env: keptVariables(row.env) }),
-        ...(treeMark === undefined ? {} : { treeMark }),
       });
     }
   }

@@ -24,7 +24,7 @@ import { type ListedResult, terminate, terminateListed } from '../tree/terminate
 import type { OrphanPolicy, ProcessInfo, SweepReport, Verdict } from '../types.js';
 import { classify, judgeAgain } from './classify.js';
 import { type CleanupConfig, loadConfig } from './config.js';
-import { describeProcess, isZombie } from './evidence.js';
+import { describeProcess, isInKernel, isZombie } from './evidence.js';
 import { runStats } from './record.js';
 import { isTreeMember, Remains, type RemainsOptions } from './remains.js';
 import { type LiveScene, look, type QuickLook, type Scene } from './scene.js';
@@ -262,7 +262,7 @@ class Run {
   private async end({ table, facts }: Scene, condemned: readonly Verdict[]): Promise<void> {
     // A fresh row has not the mark that its verdict rests on.
     const marked = new Set(condemned.filter(isTreeMember).map(({ process }) => keyOf(process)));
-    const again = (fresh: ProcessInfo) => (marked.has(keyOf(fresh)) ? withMark(fresh) : fresh);
+    const again = (fresh: ProcessInfo) => outOfKernel(marked.has(keyOf(fresh)) ? withMark(fresh) : fresh);
     const results = await terminateListed(
       condemned.map(({ process }) => process),
       {
@@ -358,6 +358,11 @@ function sparedIfElsewhere(verdict: Verdict): Verdict {
   if (where !== undefined && where === namespaceOf('self')) return verdict;
   const evidence = where === undefined ? 'its pid namespace could not be seen' : 'it runs in another pid namespace: a container';
   return { ...verdict, action: 'spare', protectedBy: 'pid-namespace', evidence: [...verdict.evidence, evidence] };
+}
+
+/** Who waits in the kernel at this very moment is not spared for it: the signal meets him when he comes back. Who is stuck there was. */
+function outOfKernel(process: ProcessInfo): ProcessInfo {
+  return isInKernel(process) ? { ...process, state: 'S' } : process;
 }
 
 /** True also when it could not be looked. */

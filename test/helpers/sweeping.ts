@@ -98,7 +98,8 @@ function asProgram(name: string, script: string): string {
 /** A ripgrep that waits for ever on an open stdin, its parent gone: what `rg PATTERN` without a path does under an agent. */
 export async function stuckRipgrep(args = 'corral-needle', env: Record<string, string> = {}): Promise<number> {
   const [pid] = await leave(`setsid ${RIPGREP} ${args} <&3 >/dev/null 2>&1 & echo $!`, { env });
-  await eventually(() => readStat(pid as number)?.name === 'rg' && readStat(pid as number)?.ppid === 1, 5000, 'rg runs and is adopted');
+  await named(pid as number, 'rg');
+  await eventually(() => readStat(pid as number)?.ppid === 1, 5000, 'rg is adopted');
   await olderThan(pid as number, 0.01);
   return pid as number;
 }
@@ -114,6 +115,11 @@ export async function olderThan(pid: number, seconds: number): Promise<void> {
   await eventually(() => ageOf(pid) > seconds + 0.02, seconds * 1000 + 10_000, `${pid} is older than ${seconds} s`);
 }
 
+/** It runs under that name, and waits for something: while it starts, it may be in the kernel (state D), where it is spared. */
 export async function named(pid: number, name: string): Promise<void> {
-  await eventually(() => readStat(pid)?.name === name, 5000, `${pid} is called ${name}`);
+  const isWaiting = () => {
+    const stat = readStat(pid);
+    return stat?.name === name && stat.state === 'S';
+  };
+  await eventually(isWaiting, 5000, `${pid} is called ${name} and waits`);
 }

@@ -56,8 +56,8 @@ describe('SessionStart', () => {
     const pid = await startOrphan('sh', ['-c', 'trap "" TERM; : .claude; while :; do sleep 0.1; done'], '/bin/sh');
     const result = await runHook(['--timeout-ms', '3000'], { stdin: startup(project.directory), env: project.env, cwd: '/' });
     expect(isAlive(pid), result.stdout).toBe(false);
-    expect(JSON.parse(result.stdout).cleanup_stats).toMatchObject({ bash_cleaned: 1, failed: 0 });
-    expect(result.durationMs).toBeLessThan(3000);
+    // With success: it was not the deadline that answered.
+    expect(JSON.parse(result.stdout)).toMatchObject({ success: true, cleanup_stats: { bash_cleaned: 1, failed: 0 } });
   });
 
   it('ends nobody while a configuration file is broken, and says so', async () => {

@@ -28,8 +28,6 @@ it('a member of another user survives, with the reason', async (context) => {
   expect(report.terminated.map(({ pid }) => pid).sort()).toEqual([child.pid, own].sort());
   expect(report.escalated).toBe(true);
   expect(isAlive(foreign)).toBe(true);
-  // SIGKILL can do nothing more, so nobody waited for it to do something.
-  expect(report.durationMs).toBeLessThan(1000);
 
   (child.stdio[3] as Writable).end();
   await eventually(() => !isAlive(foreign));

@@ -365,6 +365,7 @@ describe('what owner and keeper have left', () => {
     ['of another user', [{ ...daemon, uid: OTHER }], 'other-user'],
     ['younger than the least age', [{ ...daemon, ageSeconds: 59 }], 'min-age'],
     ['protected by name', [{ ...daemon, name: 'pytest' }], 'protected:pytest'],
+    ['in the kernel, as whoever starts a program', [{ ...daemon, state: 'D' }], 'terminate'],
     ['without a mark', [{ ...daemon, treeMark: undefined }], undefined],
   ])('%s', (_, rows, expected) => expect(protectedBy(rows)).toBe(expected));
 
