@@ -11,6 +11,15 @@ import { projectRoot } from './lib/command.mjs';
 const PLACE_OF_ID = 'id of the bundle';
 const dist = (name) => path.join(projectRoot, 'dist', name);
 
+/** A CommonJS bundle has a require() of its own; `node:module` takes a millisecond to load. */
+const ownRequire = {
+  name: 'own-require',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:module$/ }, ({ path: id }) => ({ path: id, namespace: 'own-require' }));
+    onLoad({ filter: /./, namespace: 'own-require' }, () => ({ contents: 'export const createRequire = () => require;' }));
+  },
+};
+
 const common = {
   bundle: true,
   platform: 'node',
@@ -19,6 +28,7 @@ const common = {
   // CommonJS has no import.meta.url. native.ts finds the package from it, which a bundle in dist/ lies as deep in as dist/native.js.
   define: { 'import.meta.url': 'moduleUrl' },
   banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  plugins: [ownRequire],
   charset: 'utf8',
   logLevel: 'warning',
 };
