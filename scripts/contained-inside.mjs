@@ -27,7 +27,7 @@ const { values, positionals: command } = parseArgs({ options: { drop: { type: 'b
 const root = process.env.CORRAL_TEST_ROOT;
 
 /** How long processes may take to finish dying after the command has ended; a real leak outlives any deadline. */
-const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 3000);
+const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 10_000);
 
 if (process.ppid !== 1) throw new Error('contained-inside.mjs runs only inside contained.mjs');
 

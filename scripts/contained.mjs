@@ -8,12 +8,12 @@
  * behind; 125 when namespaces are not allowed; 128+n when a signal n ended the run.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { makeTestCgroup, removeTestCgroup } from './lib/test-cgroup.mjs';
+import { makeTestCgroup, removeTestCgroup, testFreezer, thawTestFreezer } from './lib/test-cgroup.mjs';
 
 export const NOT_ALLOWED = 125;
 /** uid and gid of the unprivileged leg: "nobody", who owns nothing and is in no group. */
@@ -107,6 +107,7 @@ export function runContained(command, { unprivileged = false, env = {}, onFirstI
       return;
     }
     interruptedBy = signal;
+    thawTestFreezer(root);
     endNamespace(child.pid);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
@@ -121,6 +122,7 @@ export function runContained(command, { unprivileged = false, env = {}, onFirstI
   }).finally(async () => {
     rmSync(root, { recursive: true, force: true });
     if (cgroup !== undefined) await removeTestCgroup(cgroup);
+    if (existsSync(testFreezer(root))) await removeTestCgroup(testFreezer(root));
   });
 }
 

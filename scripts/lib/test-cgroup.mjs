@@ -73,6 +73,18 @@ export function enterCgroup(directory) {
   }
 }
 
+/** Where a run freezes a process by cgroup v1, as root; named after its directory (CORRAL_TEST_ROOT), so that out here it can be thawed. */
+export const testFreezer = (root) => path.join('/sys/fs/cgroup/freezer', path.basename(root));
+
+/** What is frozen there does not even die of SIGKILL. */
+export function thawTestFreezer(root) {
+  try {
+    writeFileSync(path.join(testFreezer(root), 'freezer.state'), 'THAWED');
+  } catch {
+    // Nothing is.
+  }
+}
+
 /** At the end of the run, when every process of it is dead or dying. */
 export async function removeTestCgroup(directory) {
   for (let wait = 1; !tryRemove(directory) && wait < 2000; wait *= 2) await new Promise((resolve) => setTimeout(resolve, wait));

@@ -7,6 +7,8 @@ import type { NativeAddon } from '../native.js';
 
 /** How long writing the answer may take: a reader that does not read must not hold the host up. */
 const WRITE_MS = 500;
+/** How long what is done after it may take. */
+const AFTERWARDS_MS = 2000;
 const RETRY_MS = 5;
 
 export class Answer {
@@ -27,7 +29,7 @@ export class Answer {
 
   /**
    * Gives the answer and ends the process.
-   * @param afterwards what is left to be done when the answer is out, within the time for writing it.
+   * @param afterwards what is left to be done when the answer is out; it is cut off when it takes too long.
    */
   give(text: string, exitCode: number, afterwards?: () => void): void {
     if (this.#given) return;
@@ -41,7 +43,10 @@ export class Answer {
     if (addon.watchdogDisarm()) {
       addon.watchdogArm(WRITE_MS, this.fd, '', exitCode);
       writeAll(this.fd, text);
-      afterwards?.();
+      if (afterwards !== undefined) {
+        addon.watchdogArm(AFTERWARDS_MS, this.fd, '', exitCode);
+        afterwards();
+      }
       // Not process.exit: that waits for every thread, one that sits in read(2) or in /proc included, and takes the whole heap down first.
       addon.watchdogArm(0, this.fd, '', exitCode);
     }

@@ -25,7 +25,7 @@ const BLOCKED_MS = 5000;
 /** After this a cell is over, whatever is left. Nothing comes near it unless something does not hold. */
 const LIMIT_MS = 30_000;
 /** How long the last ones may take to die when all that could end them has ended. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 3000;
 
 /**
  * @typedef {{ id: string, title: string, needs?: string, mode?: string }} Shape

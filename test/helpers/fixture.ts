@@ -28,7 +28,7 @@ export interface Fixture {
 export interface FixtureOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'detached'> {
   /** 'pipe' keeps it open, for fixtures that wait for a word or for end of file. Default 'ignore'. */
   stdin?: 'ignore' | 'pipe';
-  /** To wait for READY. Default 10000. */
+  /** To wait for READY. Default 25000. */
   deadlineMs?: number;
 }
 
@@ -47,7 +47,7 @@ export function fixtureCommand(name: string, args: readonly string[] = []): [str
  * runs; what it started is the test's business, and the guard of setup-contained.ts reports it.
  */
 export async function startFixture(name: string, args: readonly string[] = [], options: FixtureOptions = {}): Promise<Fixture> {
-  const { stdin = 'ignore', deadlineMs = 10_000, ...spawnOptions } = options;
+  const { stdin = 'ignore', deadlineMs = 25_000, ...spawnOptions } = options;
   const [file, ...rest] = fixtureCommand(name, args);
   const child = spawn(file, rest, { ...spawnOptions, stdio: [stdin, 'pipe', 'pipe'] });
   const exited = new Promise<FixtureExit>((resolve, reject) => {

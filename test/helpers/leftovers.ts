@@ -22,7 +22,13 @@ export function eagerProject(config: object = {}): Project {
   const home = tempDirectory();
   mkdirSync(path.join(directory, '.moai'));
   mkdirSync(path.join(home, 'config/corral'), { recursive: true });
-  const eager = { min_age_seconds: 0, classes: { ripgrep: { max_age_seconds: 0 }, shell_agent: { max_age_seconds: 0 } } };
+  const eager = {
+    min_age_seconds: 0,
+    classes: { ripgrep: { max_age_seconds: 0 }, shell_agent: { max_age_seconds: 0 } },
+    // As long as a busy machine may need; nobody waits for it to pass.
+    term_grace_ms: 10_000,
+    kill_wait_ms: 10_000,
+  };
   writeFileSync(path.join(home, 'config/corral/config.json'), JSON.stringify({ ...eager, ...config }));
   return {
     directory,
@@ -46,7 +52,7 @@ export async function startOrphan(name: string, args: string[] = ['300'], progra
     if (isAlive(pid)) process.kill(pid, 'SIGKILL');
   });
   // Not by its name alone: before the first exec it is a shell too.
-  const runs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${file}\0`);
+  const runs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${file}\0`) && readStat(pid)?.state !== 'D';
   await eventually(() => runs() && readStat(pid)?.ppid === 1, 5000, `${name} runs and is adopted`);
   // An age of 0 ticks is not above a threshold of 0 seconds.
   await eventually(() => isOlderThanATick(pid), 5000, `${name} is older than a clock tick`);

@@ -14,12 +14,12 @@ contained();
 if (process.env.CORRAL_TEST_PRELOAD !== undefined) delete process.env.LD_PRELOAD;
 
 /** How long processes may take to go after a test; a real leak outlives any deadline. */
-const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 2000);
+const SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 8000);
 /**
  * The same for descriptors and threads after a file. Longer than the default grace period: the ladder of a process group that was closed
  * before anybody saw it empty keeps its pidfd until then.
  */
-const FILE_SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 7000);
+const FILE_SETTLE_MS = Number(process.env.CORRAL_TEST_SETTLE_MS ?? 20_000);
 
 const key = (stat: ProcStat) => `${stat.pid}/${stat.startTicks}`;
 

@@ -9,7 +9,7 @@ import { type SweepOptions, sweep } from '../../src/orphans/sweep.js';
 import type { SweepReport, Verdict } from '../../src/types.js';
 import { eventually } from './eventually.js';
 import type { Project } from './leftovers.js';
-import { isAlive, readStat } from './proc.js';
+import { allProcesses, isAlive, readStat } from './proc.js';
 import { tempDirectory } from './temp.js';
 
 export const RIPGREP =
@@ -29,8 +29,9 @@ function find(name: string): string | undefined {
     });
 }
 
-/** The sweep of a project's user, in this process. */
-export function sweepIn(project: Project, options: SweepOptions = {}): Promise<SweepReport> {
+/** The sweep of a project's user, in this process. A shell of ours that has ended and was not waited for would be a finding. */
+export async function sweepIn(project: Project, options: SweepOptions = {}): Promise<SweepReport> {
+  await eventually(() => !allProcesses().some(({ ppid, state }) => ppid === process.pid && state === 'Z'), 5000, 'our own are reaped');
   return sweep({
     config: loadConfig({ cwd: project.directory, env: project.env }),
     env: { PATH: process.env.PATH, ...project.env },

@@ -44,7 +44,7 @@ describe('for people', () => {
     const result = await runCorral(['tree', String(pid)]);
     expect(result).toMatchObject({ code: 0, stderr: '' });
     const lines = result.stdout.trimEnd().split('\n');
-    expect(lines[1]).toMatch(new RegExp(`^ *${pid} +${pid} +${pid} +S +\\S+ +session +sh `));
+    expect(lines[1]).toMatch(new RegExp(`^ *${pid} +${pid} +${pid} +[SRD] +\\S+ +session +sh `));
     expect(lines.find((line) => line.includes(ready[0] as string))).toMatch(/[├└]─ .*sleep 300/);
     await runCorral(['kill', '--signal', 'KILL', String(pid)]);
     process.kill(Number(ready[2]), 'SIGKILL');

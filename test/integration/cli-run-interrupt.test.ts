@@ -28,9 +28,20 @@ async function startFamily(mode: string, options: string[] = []): Promise<Family
     corral.stdout?.destroy();
   });
   const lines = createInterface({ input: corral.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]();
-  const nextLine = async () => (await lines.next()).value as string | undefined;
+  const anyLine = async () => (await lines.next()).value as string | undefined;
+  const nextLine = async () => {
+    for (;;) {
+      const line = await anyLine();
+      if (line !== 'heard') return line;
+    }
+  };
   const [ready, ...members] = (await nextLine())?.split(' ') ?? [];
   expect(ready).toBe('READY');
+  if (mode !== 'exit') {
+    // The command may run before corral has heard of it, which passes on no signal until then.
+    const again = setInterval(() => corral.kill('SIGUSR2'), 20);
+    expect(await anyLine().finally(() => clearInterval(again))).toBe('heard');
+  }
   return { corral, members: members.map(Number), exited, nextLine };
 }
 
@@ -50,7 +61,7 @@ describe('one signal', () => {
   });
 
   it('is passed on as it is, and a command that cleans up keeps its status', async () => {
-    const family = await startFamily('trap', ['--kill-after', '300ms']);
+    const family = await startFamily('trap', ['--kill-after', '10s']);
     family.corral.kill('SIGINT');
     expect(await family.nextLine()).toBe('stopping');
     expect(await family.exited).toEqual({ code: 5, signal: null });

@@ -10,16 +10,7 @@ it('names every member, how it ended, and how that is known', async () => {
   const directory = tempDirectory();
   const file = path.join(directory, 'report.json');
   writeFileSync(file, 'an older one');
-  const result = await runCorral([
-    'run',
-    '--kill-after',
-    '200ms',
-    '--report',
-    file,
-    '--json',
-    '--',
-    ...fixtureCommand('family.sh', ['exit']),
-  ]);
+  const result = await runCorral(['run', '--kill-after', '2s', '--report', file, '--json', '--', ...fixtureCommand('family.sh', ['exit'])]);
   expect(result.code).toBe(0);
   const members = result.stdout.trim().split(' ').slice(1).map(Number);
   const report = JSON.parse(readFileSync(file, 'utf8'));

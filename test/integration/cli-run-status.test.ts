@@ -23,8 +23,8 @@ const SAME: Array<{ title: string; timeout: string[]; corral: string[]; command:
   },
   {
     title: 'timed out, SIGKILL was needed',
-    timeout: ['-k', '0.2', '0.5'],
-    corral: ['--timeout', '500ms', '--kill-after', '200ms'],
+    timeout: ['-k', '0.2', '3'],
+    corral: ['--timeout', '3s', '--kill-after', '200ms'],
     command: ['sh', '-c', 'trap "" TERM; while :; do sleep 0.05; done'],
     status: 137,
   },

@@ -120,7 +120,7 @@ describe('exit status', () => {
     ['not executable', '-- /etc/passwd', 126],
     ['usage', '--no-such-option -- true', 125],
     ['timed out', '--timeout 100ms -- sleep 300', 124],
-    ['timed out, SIGKILL was needed', `--timeout 100ms --kill-after 100ms -- sh -c 'trap "" TERM; while :; do sleep 300; done'`, 137],
+    ['timed out, SIGKILL was needed', `--timeout 3s --kill-after 100ms -- sh -c 'trap "" TERM; while :; do sleep 300; done'`, 137],
   ])('%s; and the shell has the terminal', async (_, line, status) => {
     const terminal = await openShell();
     terminal.enter(`$RUN ${line}`);
@@ -240,7 +240,7 @@ describe('Ctrl-Z', () => {
     const terminal = await openShell();
     terminal.enter(`sh ${script}`);
     const leader = await eventually(
-      () => allProcesses().find(({ pid, name, pgid, tpgid }) => pid === pgid && pgid === tpgid && name === 'corral-keeper'),
+      () => allProcesses().find(({ pid, ppid, pgid, tpgid }) => pid === pgid && pgid === tpgid && readStat(ppid)?.name === 'corral-keeper'),
       DEADLINE_MS,
     );
     terminal.type(CTRL_Z);
@@ -321,7 +321,7 @@ describe('a timeout that comes while the command is stopped', () => {
   it('ends it; fg gives the status, and the modes are those of the shell', async () => {
     const terminal = await openShell();
     const before = await modes(terminal);
-    terminal.enter("$RUN --timeout 3s --kill-after 300ms -- sh -c 'stty raw -echo; echo READY $$; kill -TSTP $$'");
+    terminal.enter("$RUN --timeout 10s --kill-after 300ms -- sh -c 'stty raw -echo; echo READY $$; kill -TSTP $$'");
     const [pid] = (await members(terminal)) as [number];
     await terminal.shows('Stopped');
     await terminal.shows(PROMPT);

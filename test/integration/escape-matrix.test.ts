@@ -36,7 +36,7 @@ beforeAll(async () => {
       .map((shape) => ({ programs, shape, event })),
   );
   results = (await runCells(jobs)) as typeof results;
-}, 900_000);
+}, 3_600_000);
 
 afterAll(() => {
   const user = process.getuid?.() === 0 ? 'root' : 'an ordinary user';

@@ -54,7 +54,7 @@ describe('SessionStart', () => {
   it('ends one that ignores SIGTERM with SIGKILL, within its deadline', async () => {
     const project = eagerProject({ term_grace_ms: 300 });
     const pid = await startOrphan('sh', ['-c', 'trap "" TERM; : .claude; while :; do sleep 0.1; done'], '/bin/sh');
-    const result = await runHook(['--timeout-ms', '3000'], { stdin: startup(project.directory), env: project.env, cwd: '/' });
+    const result = await runHook(['--timeout-ms', '30000'], { stdin: startup(project.directory), env: project.env, cwd: '/' });
     expect(isAlive(pid), result.stdout).toBe(false);
     // With success: it was not the deadline that answered.
     expect(JSON.parse(result.stdout)).toMatchObject({ success: true, cleanup_stats: { bash_cleaned: 1, failed: 0 } });

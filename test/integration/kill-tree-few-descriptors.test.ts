@@ -66,7 +66,7 @@ it('terminateListed', async () => {
   const { pid } = await startFixture('tree-many.sh', [String(MEMBERS)], { detached: true });
   const targets = (await listProcesses()).filter(({ sid }) => sid === pid);
   limitDescriptors();
-  const results = await terminateListed(targets, { graceMs: 100, killWaitMs: 2000 });
+  const results = await terminateListed(targets, { graceMs: 100, killWaitMs: 10_000 });
   expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(['terminated']));
   expect(results).toHaveLength(MEMBERS + 1);
   expect(leftOf(pid)).toEqual([]);

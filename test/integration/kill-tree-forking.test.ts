@@ -20,7 +20,7 @@ it('directly after child_process.spawn', async () => {
     expect(await killTree(child)).toMatchObject({ survivors: [], escalated: false });
     expectNoSleeper(round);
   }
-});
+}, 120_000);
 
 it('a shell in the middle of forking', async () => {
   const forking = 'i=0; while [ $i -lt 150 ]; do sleep 1003 & i=$((i+1)); done; wait';
@@ -30,4 +30,4 @@ it('a shell in the middle of forking', async () => {
     expect(await killTree(child)).toMatchObject({ survivors: [], escalated: false });
     expectNoSleeper(round);
   }
-});
+}, 120_000);

@@ -10,7 +10,7 @@ import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
 import { isAlive, readStat } from '../helpers/proc.js';
 
-const times = { graceMs: 300, killWaitMs: 1000 };
+const times = { graceMs: 3000, killWaitMs: 10_000 };
 const rowOf = async (pid: number): Promise<ProcessInfo> => (await listProcesses({ pids: [pid] }))[0]!;
 
 it('one asked, one forced, one stopped; their children and groups live on', async () => {
@@ -40,6 +40,7 @@ it('gone, recycled and changed are left alone', async () => {
   const gone = await startFixture('ready.sh');
   const recycled = await startFixture('ready.sh');
   const changed = await startFixture('ready.sh');
+  await eventually(() => readStat(changed.pid)?.name === 'sleep');
   const targets = await Promise.all([gone, recycled, changed].map(({ pid }) => rowOf(pid)));
   targets[1] = { ...targets[1]!, startTicks: targets[1]!.startTicks - 5n };
   gone.child.kill('SIGKILL');

@@ -57,7 +57,7 @@ it('a stopped tree gets SIGTERM and the chance to act on it', async () => {
 it('orphans of a group that the target leads', async () => {
   const { child } = await startFixture('tree-respawner.sh', [], { detached: true });
   const before = allProcesses().filter(({ sid }) => sid === child.pid).length;
-  const report = await killTree(child.pid as number, { forceKillAfterDelay: 500 });
+  const report = await killTree(child.pid as number, { forceKillAfterDelay: 5000 });
   expect(report.survivors).toEqual([]);
   expect(report.terminated.length).toBeGreaterThanOrEqual(before + 2); // those it started when it was asked to end
   expect(allProcesses().filter(({ sid, state }) => sid === child.pid && state !== 'Z')).toEqual([]);
@@ -65,6 +65,7 @@ it('orphans of a group that the target leads', async () => {
 
 it('members that fork all the time', async () => {
   const { child } = await startFixture('tree-forker.sh', [], { detached: true });
+  await eventually(() => allProcesses().filter(({ sid }) => sid === child.pid).length >= 8);
   const report = await killTree(child, { forceKillAfterDelay: 150 });
   expect(report).toMatchObject({ survivors: [], escalated: true });
   expect(report.terminated.length).toBeGreaterThan(5);
@@ -97,7 +98,8 @@ it('a target in the middle of many: only what is below it', async () => {
   });
   const words: string[] = [];
   for await (const chunk of child.stdout.setEncoding('utf8')) if (words.push(...chunk.split(/\s+/).filter(Boolean)) >= 3) break;
-  const other = Number(words.find((word) => readStat(Number(word))?.ppid === child.pid && readStat(Number(word))?.name === 'sleep'));
+  const isOther = (word: string) => readStat(Number(word))?.ppid === child.pid && readStat(Number(word))?.name === 'sleep';
+  const other = Number(await eventually(() => words.find(isOther)));
   const [target, below] = words.map(Number).filter((pid) => pid !== other) as [number, number];
   const report = await killTree(target);
   expect(report.terminated.map(({ pid }) => pid)).toEqual([target, below]);

@@ -8,7 +8,7 @@ import { listProcesses } from '../../src/tree/scan.js';
 import { requireRoot } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { fixtureCommand } from '../helpers/fixture.js';
-import { isAlive } from '../helpers/proc.js';
+import { isAlive, readStat } from '../helpers/proc.js';
 
 it('a member of another user survives, with the reason', async (context) => {
   requireRoot(context, 'it starts a process of root and then becomes an ordinary user');
@@ -16,6 +16,7 @@ it('a member of another user survives, with the reason', async (context) => {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] });
   const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
   const [foreign, own] = String(line).split(' ').slice(1).map(Number) as [number, number];
+  await eventually(() => readStat(foreign)?.name === 'cat');
   await listProcesses(); // What has to be loaded is loaded by root.
 
   // For good, in this process, which runs this file only.

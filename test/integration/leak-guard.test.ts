@@ -21,7 +21,7 @@ interface Outcome {
 function start(argv: string[], env: Record<string, string> = {}): { child: ChildProcess; outcome: Promise<Outcome> } {
   const child = spawn(process.execPath, argv, {
     cwd: root,
-    env: { ...process.env, CORRAL_TEST_SETTLE_MS: '300', CORRAL_TEST_NOTES: '', ...env },
+    env: { ...process.env, CORRAL_TEST_SETTLE_MS: '1000', CORRAL_TEST_NOTES: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -47,9 +47,9 @@ describe('scripts/contained.mjs', () => {
   });
 
   it('names a process that is left', async (context) => {
-    const { code, output } = await contained(context, 'setsid sleep 1234 &');
+    const { code, output } = await contained(context, 'setsid sleep 1234 & until grep -q sleep /proc/$!/comm; do :; done');
     expect(code).toBe(1);
-    expect(output).toMatch(/left behind: process \d+ \(state S, parent 1, .*\): sleep 1234\n$/);
+    expect(output).toMatch(/left behind: process \d+ \(state [SDR], parent 1, .*\): sleep 1234\n$/);
   });
 
   it('names a zombie that is left, with its parent', async (context) => {
@@ -123,7 +123,7 @@ describe('test/helpers/setup-contained.ts', () => {
     expect(Object.keys(said).sort()).toEqual(['leaves-cgroup', 'leaves-descriptor', 'leaves-nothing', 'leaves-process', 'leaves-thread']);
     expect(said['leaves-nothing']).toBe('');
     expect(said['leaves-process']).toMatch(
-      /^leaves a daemon: Error: the test left 1 process\(es\):\n {2}\d+ \(state S, parent 1, .*\): sleep 1000\n/,
+      /^leaves a daemon: Error: the test left 1 process\(es\):\n {2}\d+ \(state [SDR], parent 1, .*\): sleep 1000\n/,
     );
     expect(said['leaves-process']).not.toMatch(/is not disturbed by it/);
     // Where no cgroup can be made it is skipped.
@@ -132,5 +132,5 @@ describe('test/helpers/setup-contained.ts', () => {
     expect(said['leaves-cgroup']).not.toMatch(/is not disturbed by it/);
     expect(said['leaves-descriptor']).toMatch(/left open:\n {2}descriptor \d+: \/dev\/null/);
     expect(said['leaves-thread']).toMatch(/left open:\n.*thread \d+/s);
-  });
+  }, 180_000);
 });

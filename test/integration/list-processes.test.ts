@@ -7,6 +7,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { identityOf } from '../../src/tree/identity.js';
 import { listProcesses, snapshot } from '../../src/tree/scan.js';
 import { ProcessTable } from '../../src/tree/table.js';
+import type { ProcessInfo } from '../../src/types.js';
 import { requireOtherUsers, requireRoot, requireUnprivileged } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
@@ -20,11 +21,11 @@ it('ourselves, with the fields of stat and the arguments by default', async () =
   const stat = readStat(process.pid)!;
   const { pid, name, ppid, pgid, sid, startTicks } = stat;
   expect(row).toMatchObject({ pid, name, ppid, pgid, sid, startTicks, bootId: identityOf(pid)?.bootId });
-  expect(row.state).toMatch(/^[RS]$/);
+  expect(row.state).toMatch(/^[RSD]$/);
   expect(row.args?.[0]).toBe(process.argv0);
   expect(row.ageSeconds).toBeGreaterThan(0);
-  expect(Math.abs(row.ageSeconds! - process.uptime())).toBeLessThan(2);
-  expect(Math.abs(row.startTime!.getTime() - (Date.now() - process.uptime() * 1000))).toBeLessThan(2000);
+  expect(Math.abs(row.ageSeconds! - process.uptime())).toBeLessThan(10);
+  expect(Math.abs(row.startTime!.getTime() - (Date.now() - process.uptime() * 1000))).toBeLessThan(10_000);
   expect(row.rssBytes! / process.memoryUsage.rss()).toBeGreaterThan(0.5);
   expect(row.rssBytes! / process.memoryUsage.rss()).toBeLessThan(2);
   expect(row.cpuMs).toBeGreaterThan(0);
@@ -34,12 +35,14 @@ it('ourselves, with the fields of stat and the arguments by default', async () =
 });
 
 it('everybody there is, in ascending order', async () => {
-  const rows = await listProcesses({ fields: ['ppid'] });
-  expect(rows.map(({ pid }) => pid)).toEqual(
-    allProcesses()
-      .map(({ pid }) => pid)
-      .sort((left, right) => left - right),
-  );
+  let rows: ProcessInfo[] = [];
+  // Another worker of the test runner may be about to exit.
+  await eventually(async () => {
+    rows = await listProcesses({ fields: ['ppid'] });
+    const there = allProcesses().map(({ pid }) => pid);
+    expect(rows.map(({ pid }) => pid)).toEqual(there.sort((left, right) => left - right));
+    return true;
+  });
   expect(Object.keys(rows[0]!).sort()).toEqual(['bootId', 'pid', 'ppid', 'startTicks']);
 });
 

@@ -48,5 +48,5 @@ describe('a program whose group somebody else leads', () => {
     });
     expect(isAlive(other.pid as number)).toBe(true);
     expect(readStat(process.pid)).toBeDefined();
-  });
+  }, 180_000);
 });

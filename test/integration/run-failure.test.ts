@@ -53,26 +53,26 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('a timeout', async () => {
-    const error = await failure('echo partial; exec sleep 300', { containment, timeout: 300 });
+    const error = await failure('echo partial; exec sleep 300', { containment, timeout: 3000 });
     expect(error).toMatchObject({ code: 'ERR_RUN', timedOut: true, signal: 'SIGTERM', isForcefullyTerminated: false, stdout: 'partial' });
-    expect(error.shortMessage).toBe("Command timed out after 300 ms and was ended with SIGTERM: sh -c 'echo partial; exec sleep 300'");
+    expect(error.shortMessage).toBe("Command timed out after 3000 ms and was ended with SIGTERM: sh -c 'echo partial; exec sleep 300'");
   });
 
   it('a timeout that the command ends by itself', async () => {
-    const error = await failure('trap "exit 7" TERM; sleep 300 & wait', { containment, timeout: 300 });
+    const error = await failure('trap "exit 7" TERM; sleep 300 & wait', { containment, timeout: 3000 });
     expect(error).toMatchObject({ timedOut: true, exitCode: 7, signal: null });
-    expect(error.shortMessage).toContain('Command timed out after 300 ms and exited with code 7: ');
+    expect(error.shortMessage).toContain('Command timed out after 3000 ms and exited with code 7: ');
   });
 
   it('a timeout and SIGKILL', async () => {
-    const error = await failure(DEFIANT, { containment, timeout: 300, forceKillAfterDelay: 100 });
+    const error = await failure(DEFIANT, { containment, timeout: 3000, forceKillAfterDelay: 100 });
     expect(error).toMatchObject({
       timedOut: true,
       signal: 'SIGKILL',
       isForcefullyTerminated: true,
       report: { escalated: true },
     });
-    expect(error.shortMessage).toContain('Command timed out after 300 ms and was forcefully ended with SIGKILL after 100 ms: ');
+    expect(error.shortMessage).toContain('Command timed out after 3000 ms and was forcefully ended with SIGKILL after 100 ms: ');
   });
 
   it('an abort', async () => {

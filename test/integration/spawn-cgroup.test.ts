@@ -78,7 +78,7 @@ describe('gone with its cgroup', () => {
   });
 
   it('at the timeout', async () => {
-    const child = await start('trap "" TERM; setsid sleep 300 & while :; do sleep 300; done', { timeout: 200 });
+    const child = await start('trap "" TERM; setsid sleep 300 & while :; do sleep 300; done', { timeout: 3000 });
     expect(await child.empty).toMatchObject({ survivors: [], proof: 'cgroup', escalated: true });
     expect([sleepers(), cgroupsBelow()]).toEqual([[], []]);
   });

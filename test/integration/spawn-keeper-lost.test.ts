@@ -13,6 +13,13 @@ function keeperOf(pid: number): number {
   expect(readStat(keeper)?.name).toBe('corral-keeper');
   return keeper;
 }
+const killIfThere = (pid: number) => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+};
 const killKeeper = (pid: number) => process.kill(keeperOf(pid), 'SIGKILL');
 
 const sleepers = () => allProcesses().filter(({ name, state }) => name === 'sleep' && state !== 'Z');
@@ -50,11 +57,13 @@ it('a daemon with a cleared environment is found by its limit', async () => {
 });
 
 it('during a stop() that waits: the stop still ends with nothing left', async () => {
-  const child = keepTidy(await spawn('sh', ['-c', '(trap "" TERM; echo READY; while :; do sleep 1; done)'], { forceKillAfterDelay: 500 }));
+  const child = keepTidy(
+    await spawn('sh', ['-c', '(trap "" TERM; echo READY; while :; do sleep 1; done) & wait'], { forceKillAfterDelay: 5000 }),
+  );
   await readyPids(child);
   const stop = child.stop();
   await eventually(() => readStat(child.pid) === undefined || readStat(child.pid)?.state === 'Z', 5000, 'the leader has ended');
-  for (const { pid, name } of allProcesses()) if (name === 'corral-keeper') process.kill(pid, 'SIGKILL');
+  for (const { pid, name } of allProcesses()) if (name === 'corral-keeper') killIfThere(pid);
   expect((await stop).survivors).toEqual([]);
   expect(sleepers()).toEqual([]);
 });

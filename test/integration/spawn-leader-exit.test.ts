@@ -58,7 +58,7 @@ describe.each([
   });
 
   it('wait: the timeout of the run ends the rest', async () => {
-    const { child, pid } = await start(PATIENT, { containment, onLeaderExit: 'wait', timeout: 1000 });
+    const { child, pid } = await start(PATIENT, { containment, onLeaderExit: 'wait', timeout: 5000 });
     expect(await child.empty).toMatchObject({ terminated: [{ pid }], survivors: [] });
   });
 

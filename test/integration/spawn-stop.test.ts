@@ -34,7 +34,7 @@ describe.each([
         expect(one.name).not.toBe('');
       }
     }
-  });
+  }, 120_000);
 
   it('reports leader and members with the signals that ended them', async () => {
     const child = keepTidy(await spawn('sh', ['-c', 'sleep 300 & echo READY $!; wait'], { containment }));

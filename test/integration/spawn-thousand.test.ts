@@ -1,5 +1,4 @@
 /** A thousand spawns leave no process, no zombie, no descriptor and no thread. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { spawn } from '../../src/process/spawn.js';
 import { eventually } from '../helpers/eventually.js';
@@ -26,17 +25,30 @@ async function spawnMany(containment: 'group' | 'tree', count: number): Promise<
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-const census = () => ({ processes: allProcesses().length, files: openFiles().size, threads: threads().size });
+/** Keepers and what they hold for us take a moment to go; another worker of the test runner that is about to exit does not count. */
+const ours = () => allProcesses().filter(({ ppid, name }) => ppid === process.pid || name === 'corral-keeper');
+const census = () => ({ processes: ours().length, files: openFiles().size, threads: threads().size });
 
 describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
-  it(`${SPAWNS} spawns`, { timeout: 120_000 }, async () => {
+  it(`${SPAWNS} spawns`, { timeout: 600_000 }, async () => {
     await spawnMany(containment, 4 * AT_ONCE); // what is made once and stays
-    await delay(50);
-    const before = census();
+    let before = census();
+    await eventually(
+      () => {
+        const earlier = before;
+        before = census();
+        return before.processes === 0 && before.files <= earlier.files && before.threads <= earlier.threads;
+      },
+      20_000,
+      'nobody is left of the first ones',
+    );
     await spawnMany(containment, SPAWNS);
     await eventually(() => {
-      expect(census()).toEqual(before);
+      const { processes, files, threads } = census();
+      expect(processes).toBe(0);
+      expect(files).toBeLessThanOrEqual(before.files);
+      expect(threads).toBeLessThanOrEqual(before.threads);
       return true;
-    });
+    }, 20_000);
   });
 });

@@ -28,10 +28,10 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   });
 
   it('and SIGKILL after it come while JavaScript is blocked', async () => {
-    const child = keepTidy(await spawn('sh', ['-c', DEFIANT], { containment, timeout: 500, forceKillAfterDelay: 300 }));
+    const child = keepTidy(await spawn('sh', ['-c', DEFIANT], { containment, timeout: 3000, forceKillAfterDelay: 300 }));
     const [member = 0] = await readyPids(child);
-    const tookMs = blockUntilGone([child.pid, member], 10_000);
-    expect(tookMs).toBeLessThan(5000);
+    const tookMs = blockUntilGone([child.pid, member], 25_000);
+    expect(tookMs).toBeLessThan(15_000);
     expect(await child.exited).toMatchObject({ signal: 'SIGKILL', timedOut: true, isForcefullyTerminated: true });
     expect(await child.empty).toMatchObject({ escalated: true, survivors: [] });
   });

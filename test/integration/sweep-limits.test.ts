@@ -87,7 +87,7 @@ it('a deadline shortens the grace period', async () => {
   const [pid] = (await leave('setsid bash -c "$SCRIPT" & exit', { env: { SCRIPT: script } })) as [number];
   await named(pid, 'bash');
   await olderThan(pid, 0.01);
-  const report = await sweepIn(project, { deadline: 1000 });
+  const report = await sweepIn(project, { deadline: 5000 });
   expect(report.cleaned).toMatchObject([{ pid, signal: 'SIGKILL' }]);
 });
 

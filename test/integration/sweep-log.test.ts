@@ -52,7 +52,7 @@ it('writers in many processes lose nothing, also when some of them are killed', 
   const expected = others.flatMap((_, index) => Array.from({ length: each }, (__, count) => `writer${index}-${count}`));
   expect(written.filter((timestamp) => timestamp.startsWith('writer')).sort()).toEqual(expected.sort());
   expect(written.filter((timestamp) => timestamp.startsWith('doomed')).length).toBeGreaterThanOrEqual(doomedWrote);
-});
+}, 120_000);
 
 it('jq answers the two questions of the documentation', async (context) => {
   if (spawnSync('jq', ['--version']).status !== 0) context.skip('needs jq');

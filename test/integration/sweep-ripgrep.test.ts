@@ -11,7 +11,7 @@ it('a stuck ripgrep is ended and recorded; a younger one and one below pytest li
   const old = await stuckRipgrep();
   const [tested] = (await leave(`${RIPGREP} corral-needle <&3 >/dev/null 2>&1 & echo $!; wait`, { name: 'pytest' })) as [number];
   await named(tested, 'rg');
-  await olderThan(tested, 2);
+  await olderThan(tested, 4);
   const young = await stuckRipgrep();
 
   const threshold = (ageOf(tested) + ageOf(young)) / 2;

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { eagerProject } from '../helpers/leftovers.js';
 import { isAlive, isZombie, readStat } from '../helpers/proc.js';
-import { leave, olderThan, RIPGREP, sweepIn, verdictOn } from '../helpers/sweeping.js';
+import { leave, named, olderThan, RIPGREP, sweepIn, verdictOn } from '../helpers/sweeping.js';
 
 /**
  * A shell starts a shell and becomes `program`, which waits for no child: the other ends only then, since a shell would wait for it.
@@ -31,6 +31,7 @@ it('below a parent that lives it is reported, not signalled, not counted', async
 it('below a parent that is ended it goes with it, and counts', async () => {
   const project = eagerProject();
   const [zombie, parent] = await zombieBelow(`${RIPGREP} corral-needle <&3`);
+  await named(parent, 'rg');
   await olderThan(parent, 0.01);
   const report = await sweepIn(project);
   expect(report.cleaned).toMatchObject([

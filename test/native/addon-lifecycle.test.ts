@@ -25,27 +25,36 @@ const prefixes = [...new Set(lifecycles.flatMap((steps) => steps.map((_, last) =
 
 /** Of a sanitized addon the runtime has to be there first; the fixture does not hand it on. */
 const preload = process.env.CORRAL_TEST_PRELOAD;
-const options = preload === undefined ? {} : { env: { ...process.env, LD_PRELOAD: preload }, deadlineMs: 60_000 };
+const options = { deadlineMs: 60_000, ...(preload === undefined ? {} : { env: { ...process.env, LD_PRELOAD: preload } }) };
+const LIMIT_MS = 90_000;
 
 const leftovers = () => allProcesses().filter(({ name }) => name === 'sleep' || name === 'corral-keeper');
 
 describe.each(['main', 'worker', 'both'])('the addon in %s', (where) => {
-  it.each(prefixes)('%s', async (steps) => {
-    const fixture = await startFixture('addon-lifecycle.cjs', [where, steps, '3'], options);
-    expect(await fixture.exited).toEqual({ code: 0, signal: null });
-    await eventually(() => leftovers().length === 0, 5000, `nothing is left of ${steps}: ${leftovers().map(describeProcess).join('; ')}`);
-  });
+  it.each(prefixes)(
+    '%s',
+    async (steps) => {
+      const fixture = await startFixture('addon-lifecycle.cjs', [where, steps, '3'], options);
+      expect(await fixture.exited).toEqual({ code: 0, signal: null });
+      await eventually(() => leftovers().length === 0, 5000, `nothing is left of ${steps}: ${leftovers().map(describeProcess).join('; ')}`);
+    },
+    LIMIT_MS,
+  );
 });
 
-it.each(['begin-spawn-pipes,begin-scan', 'spawn-untaken'])('opens no descriptor per worker that came and went after %s', async (steps) => {
-  const [few, many] = await Promise.all(
-    ['1', '20'].map(async (times) => {
-      const fixture = await startFixture('addon-lifecycle.cjs', ['both', `load,listen,${steps}`, times], options);
-      await fixture.exited;
-      return Number(fixture.ready[0]);
-    }),
-  );
-  // What the last worker left may still be on its way out: a keeper's two, and its three pipes.
-  expect((many ?? 0) - (few ?? 0)).toBeLessThanOrEqual(10);
-  await eventually(() => leftovers().length === 0);
-});
+it.each(['begin-spawn-pipes,begin-scan', 'spawn-untaken'])(
+  'opens no descriptor per worker that came and went after %s',
+  async (steps) => {
+    const [few, many] = await Promise.all(
+      ['1', '20'].map(async (times) => {
+        const fixture = await startFixture('addon-lifecycle.cjs', ['both', `load,listen,${steps}`, times], options);
+        await fixture.exited;
+        return Number(fixture.ready[0]);
+      }),
+    );
+    // What the last workers left may still be on its way out: a keeper's two, and its three pipes.
+    expect((many ?? 0) - (few ?? 0)).toBeLessThanOrEqual(10);
+    await eventually(() => leftovers().length === 0);
+  },
+  LIMIT_MS,
+);

@@ -33,7 +33,7 @@ it('keeps to the last deadline and text', async () => {
 });
 
 it('says nothing once it is disarmed', async () => {
-  const script = `addon.watchdogArm(50, 1, 'late', 3); console.log(addon.watchdogDisarm()); setTimeout(() => console.log('own'), 150)`;
+  const script = `addon.watchdogArm(500, 1, 'late', 3); console.log(addon.watchdogDisarm()); setTimeout(() => console.log('own'), 800)`;
   expect(await run(script)).toMatchObject({ text: 'true\nown\n', code: 0 });
 });
 

@@ -7,7 +7,7 @@ import { compile } from './cc/build.js';
 let driver: string;
 beforeAll(async () => {
   driver = await compile({ source: 'cgroup_driver.cc', sys: ['cgroup_parse.cc'] });
-});
+}, 120_000);
 
 const FOUND = 0;
 const NO_HIERARCHY = 1;

@@ -44,7 +44,7 @@ it('is the same each time, and knows no path of the machine', () => {
   expect(embed(`env ${process.env.CC ?? 'cc'}`).image.equals(image)).toBe(true);
   expect(image.includes(Buffer.from(path.resolve(root)))).toBe(false);
   expect(image.includes(Buffer.from('GCC:'))).toBe(false);
-});
+}, 120_000);
 
 it('fails, and says why, without a compiler or a file to write to', () => {
   const missing = spawnSync(process.execPath, [script, path.join(tempDirectory(), 'out')], {

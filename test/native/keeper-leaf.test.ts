@@ -142,7 +142,7 @@ describe.each(['keeper', 'keeper-sanitized', 'keeper-without-cgroup-kill'] as co
       const owner = run([artist, 'wait'], wordsFor(leaf));
       await owner.ready(1);
       const guest = await startGuest(leaf, what);
-      owner.send(`stop ${SIGTERM} 300`);
+      owner.send(`stop ${SIGTERM} ${what === 'wait' ? 15_000 : 300}`);
       expect((await owner.finished()).flags).toBe(what === 'wait' ? CGROUP : CGROUP | FORCED);
       await eventually(() => guest.exitCode !== null || guest.signalCode !== null);
       expect(guest.signalCode).toBe(what === 'wait' ? 'SIGTERM' : 'SIGKILL');

@@ -41,6 +41,7 @@ describe.skipIf(!isInstalled)(`under valgrind${isInstalled ? '' : ': not install
         keeper: program('keeper-launcher'),
         command: ['/bin/sh', '-c', script, 'sh', program('artist')],
         env: { KEEPER_COMMAND: command.join('\n'), TMPDIR: directory },
+        deadlineMs: 60_000,
       });
       const members = await owner.ready(count);
       owner.send(`stop ${SIGTERM} 300`);
@@ -57,6 +58,6 @@ describe.skipIf(!isInstalled)(`under valgrind${isInstalled ? '' : ': not install
         findings,
       ).toHaveLength(3);
     },
-    60_000,
+    180_000,
   );
 });

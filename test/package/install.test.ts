@@ -103,5 +103,5 @@ describe('the installation', () => {
     } finally {
       other.remove();
     }
-  });
+  }, 600_000);
 });

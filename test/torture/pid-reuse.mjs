@@ -296,7 +296,7 @@ async function inside(directory) {
           return rows;
         };
         if (stage === 'grace') grace = setTimeout(() => system.gate('grace'), 10);
-        const report = await terminate(gatedSelect, { forceKillAfterDelay: 25, killWaitMs: 1000 }, system);
+        const report = await terminate(gatedSelect, { forceKillAfterDelay: 25, killWaitMs: 10_000 }, system);
         clearTimeout(grace);
         system.gate(stage); // the ladder was over before its stage came: still one recycle, which corral must not notice
         check(report.survivors.length === 0, `killTree ${stage}: ${JSON.stringify(report.survivors.map(({ pid: who }) => who))} survived`);
@@ -313,7 +313,7 @@ async function inside(directory) {
       system.gate('recheck');
       return true;
     };
-    await terminateListed(rows, { graceMs: 5, killWaitMs: 1000, recheck }, system);
+    await terminateListed(rows, { graceMs: 5, killWaitMs: 10_000, recheck }, system);
     system.gate(stage);
   };
 
@@ -388,12 +388,12 @@ async function inside(directory) {
     const children = await Promise.all(Array.from({ length: count }, () => start(script, { containment, onLeaderExit: 'wait' })));
     // A tree is kept alive by the second shell, outside the leader's group. Its sleep is a member that no longer is when its number is used again.
     const members = containment === 'tree' ? await Promise.all(children.map(outermost)) : [];
-    const stops = children.map((child) => child.stop({ forceKillAfterDelay: 60 }));
+    const stops = children.map((child) => child.stop({ forceKillAfterDelay: 300 }));
     for (const child of children) child.killGroup('SIGKILL');
     for (const pid of members) process.kill(pid, 'SIGKILL');
     const flags = pick(['wg', 'ws', 'wd'], turn++);
     recycler.give([...children.map(({ pid }) => pid), ...members], flags);
-    sleepMs(120);
+    sleepMs(500);
     for (const child of children) calls(child);
     await Promise.all(stops);
     for (const child of children) await child.empty;
