@@ -428,8 +428,10 @@ void Watch::begin_ladder(Held &held, int signal, int64_t grace_ms) {
     if (deadline_ms != 0 && (held.deadline_ms == 0 || deadline_ms < held.deadline_ms)) set_deadline(held, deadline_ms);
     return;
   }
-  (void)Watch::signal(held, signal, true);
-  (void)Watch::signal(held, SIGCONT, true); // a stopped member would keep the signal pending for ever
+  if (signal != 0) {
+    (void)Watch::signal(held, signal, true);
+    (void)Watch::signal(held, SIGCONT, true); // a stopped member would keep the signal pending for ever
+  }
   held.forcing = true;
   set_deadline(held, deadline_ms);
 }

@@ -55,7 +55,7 @@ import { Pipes } from './stdio.js';
 type StartedEvent = Extract<NativeEvent, { type: 'started' }>;
 type ExitedEvent = Extract<NativeEvent, { type: 'exited' }>;
 
-const { SIGKILL, SIGCONT } = constants.signals;
+const { SIGKILL } = constants.signals;
 /** Enough for a ladder in JavaScript to do it first: it can tell whom it killed. */
 const BACKSTOP_MS = 100;
 /** Without SIGKILL: what lives so long after the kill signal has withstood. The keeper waits as long. */
@@ -473,9 +473,12 @@ export class SpawnedChild implements Child, Receiver {
     );
   }
 
-  /** SIGKILL after so long; a little later without the event loop, if it should be blocked then. */
+  /**
+   * SIGKILL after so long; a little later without the event loop, if it should be blocked then. No other signal comes from there: it would
+   * be sent while the ladder here sends its own, and whom that has stopped would run on.
+   */
   #hurry(ending: Ending, graceMs: number): void {
-    if (ending.forceAt(graceMs)) native().stop(this.#id, SIGCONT, graceMs + BACKSTOP_MS);
+    if (ending.forceAt(graceMs)) native().stop(this.#id, 0, graceMs + BACKSTOP_MS);
   }
 
   /** The scan has found nobody alive. How the leader ended comes from who reaps it, and that may be a moment later. */

@@ -207,7 +207,8 @@ class Step {
           this.freeze();
         } else {
           // The signal that was sent has not yet stopped a process in the middle of a fork, which on a busy machine takes longer than all
-          // these looks. To go on now would be to lose the child.
+          // these looks. To go on now would be to lose the child. Or somebody has sent SIGCONT since: then it has to be stopped again.
+          this.signal('stop', [SIGSTOP], (member) => member.sent === 'stop' && !isStanding(member));
           this.wait(Math.min(this.nowMs + STANDSTILL_MS, this.state.deadlineMs));
         }
         break;
@@ -242,7 +243,7 @@ class Step {
     for (const key of keys) this.state.members.delete(key);
     const { phase, members, look } = this.state;
     if (look !== 'none' || this.state.blind) return;
-    if (phase === 'asking' ? members.size === 0 : phase === 'killing' && this.onlyRefusedLeft()) this.look();
+    if (phase === 'killing' ? this.onlyRefusedLeft() : members.size === 0) this.look();
   }
 
   refused(key: Key, reason: Refusal): void {
@@ -286,6 +287,7 @@ class Step {
       // Whoever ran on now could fork once more before it is stopped again.
       this.set({ afterFreezing: 'kill' });
       this.extend();
+      if (this.state.look === 'none') this.look(); // it was waiting for somebody to stand still
       return;
     }
     if (phase === 'freezing' && afterFreezing === 'ask') this.endFreezing(); // nobody is left standing
@@ -414,9 +416,7 @@ class Step {
   }
 
   private allStanding(): boolean {
-    for (const { refused, state } of this.state.members.values()) {
-      if (refused === undefined && state !== undefined && !STANDING.has(state)) return false;
-    }
+    for (const member of this.state.members.values()) if (!isStanding(member)) return false;
     return true;
   }
 
@@ -430,4 +430,9 @@ class Step {
   private set(change: Partial<LadderState>): void {
     Object.assign(this.state, change);
   }
+}
+
+/** Who can not be stopped is not waited for. */
+function isStanding({ refused, state }: Member): boolean {
+  return refused !== undefined || state === undefined || STANDING.has(state);
 }

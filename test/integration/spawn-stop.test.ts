@@ -36,6 +36,13 @@ describe.each([
     }
   }, 120_000);
 
+  it('directly after the start, again and again: asking is enough', async () => {
+    for (let i = 0; i < 200; i++) {
+      const child = await spawn('sleep', ['300'], { containment, stdout: 'ignore', stderr: 'ignore' });
+      expect(await child.stop({ forceKillAfterDelay: 20_000 })).toMatchObject({ escalated: false, terminated: [{ signal: 'SIGTERM' }] });
+    }
+  }, 120_000);
+
   it('reports leader and members with the signals that ended them', async () => {
     const child = keepTidy(await spawn('sh', ['-c', 'sleep 300 & echo READY $!; wait'], { containment }));
     const [sleeper = 0] = await readyPids(child);

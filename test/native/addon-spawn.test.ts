@@ -162,6 +162,20 @@ describe.each([
     closeSync(stdout);
   });
 
+  it.runIf(containment === CONTAIN_GROUP)('stop with signal 0: nothing before SIGKILL', async () => {
+    const { id, event } = begin({
+      containment,
+      stdout: STDIO_PIPE,
+      ...shell('trap "echo CONT" CONT; echo READY; while :; do sleep 0.01; done'),
+    });
+    const { stdout } = await event('started');
+    await eventually(() => readSync(stdout, Buffer.alloc(16)) > 0);
+    native().stop(id, 0, 200);
+    expect((await event('exited')).status & 0x7f).toBe(SIGKILL);
+    expect(readSync(stdout, Buffer.alloc(16))).toBe(0); // end of file
+    closeSync(stdout);
+  });
+
   it('kill: SIGKILL at once', async () => {
     const { id, event } = begin({ containment });
     await event('started');

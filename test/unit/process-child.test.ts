@@ -23,7 +23,6 @@ const LEFT = 4;
 const CGROUP = 16;
 const SIGKILL = 9;
 const SIGTERM = 15;
-const SIGCONT = 18;
 const EPERM = -1;
 const ESRCH = -3;
 
@@ -588,7 +587,7 @@ describe('containment group', () => {
       expect.any(Function),
       expect.objectContaining({ killSignal: 2, forceKillAfterDelay: 200 }),
     );
-    expect(fake.callsOf('stop')).toEqual([[fake.id, SIGCONT, 300]]);
+    expect(fake.callsOf('stop')).toEqual([[fake.id, 0, 300]]);
     fake.emit(exited(2));
     expect(await isPending(child.empty)).toBe(true);
     finish(report({ durationMs: 9 }));
@@ -612,8 +611,8 @@ describe('containment group', () => {
       await vi.advanceTimersByTimeAsync(1);
       expect(signal.aborted).toBe(true);
       expect(fake.callsOf('stop')).toEqual([
-        [fake.id, SIGCONT, 5100],
-        [fake.id, SIGCONT, 140],
+        [fake.id, 0, 5100],
+        [fake.id, 0, 140],
       ]);
       // The scan is quicker than the news of the leader's exit, which belongs to the end.
       expect(await isPending(promises[0] as Promise<unknown>)).toBe(true);
@@ -639,7 +638,7 @@ describe('containment group', () => {
     fake.emit(exited(SIGKILL));
     await Promise.all(promises);
     expect(signal.aborted).toBe(true);
-    expect(fake.callsOf('stop')).toEqual([[fake.id, SIGCONT, 100]]);
+    expect(fake.callsOf('stop')).toEqual([[fake.id, 0, 100]]);
   });
 
   it('keeps the id while its leader withstands, and gives it back with the exit', async () => {

@@ -143,9 +143,9 @@ describe('freezing before asking', () => {
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
       ...looks,
-      [30, 'looked a/R', 'until 35'],
+      [30, 'looked a/R', 'STOP a', 'until 35'], // or it was continued by somebody
       [35, 'time', 'look', 'until 2000'],
-      [36, 'looked a/R', 'until 41'],
+      [36, 'looked a/R', 'STOP a', 'until 41'],
       [41, 'time', 'look', 'until 2000'],
       [42, 'looked a/T b', 'STOP b', 'look'],
       [43, 'looked a/T b/T', 'TERM a b', 'CONT b a', 'until 5043'],
@@ -157,8 +157,34 @@ describe('freezing before asking', () => {
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
       ...looks,
-      [1998, 'looked a/R', 'until 2000'],
+      [1998, 'looked a/R', 'STOP a', 'until 2000'],
       [2000, 'time', 'TERM a', 'CONT a', 'until 7000'],
+    ]);
+  });
+
+  it('goes on looking when it is to hurry meanwhile', () => {
+    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...looks,
+      [30, 'looked a/R', 'STOP a', 'until 35'],
+      [31, 'hurry', 'until 2031', 'look'],
+      [32, 'looked a/T', 'KILL a', 'until 2032'],
+      [33, 'gone a', 'look'],
+      [34, 'looked', 'look'],
+      [35, 'looked', 'settle'],
+    ]);
+  });
+
+  it('is over when the one it waits for has ended', () => {
+    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
+    play({}, BEGIN, [
+      [0, 'looked a', 'STOP a', 'look'],
+      ...looks,
+      [30, 'looked a/R', 'STOP a', 'until 35'],
+      [31, 'gone a', 'look'],
+      [32, 'looked', 'look', 'until 5032'],
+      [33, 'looked', 'settle'],
     ]);
   });
 
