@@ -311,12 +311,14 @@ void Watch::serve(Command &command) {
       // A ladder that still has somebody to end goes on without its listener. A group of zombies looks like that, too,
       // but for whoever has seen that nobody is alive.
       if (!command.is_empty && held.deadline_ms != 0 && Watch::signal(held, 0, true) != -ESRCH) {
+        // Whoever sent the signals is gone, and those it had stopped would stay so.
+        if (!held.asked) ask(held, held.kill_signal);
         held.itself = command.held;
       } else {
         set_deadline(held, 0);
         release(held);
       }
-    } else if (held.on_owner_exit == CORRAL_POLICY_STOP && !held.forcing) {
+    } else if (held.on_owner_exit == CORRAL_POLICY_STOP && !held.asked) {
       begin_ladder(held, held.kill_signal, held.grace_ms);
     }
     break;
@@ -425,15 +427,21 @@ void Watch::begin_ladder(Held &held, int signal, int64_t grace_ms) {
   if (signal == SIGKILL) return force(held);
   int64_t deadline_ms = grace_ms < 0 ? 0 : sys::monotonic_ms() + grace_ms;
   if (held.forcing) { // a ladder is running: it can only get shorter
+    if (!held.asked) ask(held, signal);
     if (deadline_ms != 0 && (held.deadline_ms == 0 || deadline_ms < held.deadline_ms)) set_deadline(held, deadline_ms);
     return;
   }
-  if (signal != 0) {
-    (void)Watch::signal(held, signal, true);
-    (void)Watch::signal(held, SIGCONT, true); // a stopped member would keep the signal pending for ever
-  }
+  ask(held, signal);
   held.forcing = true;
   set_deadline(held, deadline_ms);
+}
+
+/** 0 = nothing: whoever wants only the time kept sends signals of its own, and ours would meet them. */
+void Watch::ask(Held &held, int signal) {
+  if (signal == 0) return;
+  held.asked = true;
+  (void)Watch::signal(held, signal, true);
+  (void)Watch::signal(held, SIGCONT, true); // a stopped member would keep the signal pending for ever
 }
 
 void Watch::force(Held &held) {

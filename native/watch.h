@@ -81,6 +81,7 @@ struct Held {
   uint64_t start_ticks = 0;    // kForeign
   int64_t deadline_ms = 0;     // kGroup: next step of the ladder, monotonic; 0 = none
   bool forcing = false;        // kGroup: the next step is SIGKILL
+  bool asked = false;          // kGroup: the signal of the ladder was sent from here
   bool awaits_reaping = false; // kForeign: dead, and its status comes with the end of the reaping
   bool announced = false;      // `started` or `failed` was posted
   bool finished = false;       // its last event was posted (kTree: came from the keeper)
@@ -137,6 +138,7 @@ private:
   void start(const std::shared_ptr<Held> &held);
   void fail(Held &held, int stage, int error);
   void begin_ladder(Held &held, int signal, int64_t grace_ms);
+  static void ask(Held &held, int signal);
   void force(Held &held);
   void set_deadline(Held &held, int64_t deadline_ms);
   void expire(int64_t now_ms);

@@ -16,7 +16,12 @@ const ownRequire = {
   name: 'own-require',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^node:module$/ }, ({ path: id }) => ({ path: id, namespace: 'own-require' }));
-    onLoad({ filter: /./, namespace: 'own-require' }, () => ({ contents: 'export const createRequire = () => require;' }));
+    onLoad({ filter: /./, namespace: 'own-require' }, () => ({
+      contents: `export const createRequire = (base) => {
+        if (base !== moduleUrl) throw new Error('only its own require() is in a bundle');
+        return require;
+      };`,
+    }));
   },
 };
 

@@ -107,8 +107,8 @@ export function runContained(command, { unprivileged = false, env = {}, onFirstI
       return;
     }
     interruptedBy = signal;
-    thawTestFreezer(root);
     endNamespace(child.pid);
+    thawTestFreezer(root); // after it: nobody is left who could freeze again
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
 

@@ -85,7 +85,13 @@ const readNotes = (report) =>
   [notesOf(report), `${notesOf(report)}.left`].flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []));
 
 /** What failed, in a line: of a long run's output often only the end is kept. */
-const summary = (message = '') => message.split('\n', 1)[0].slice(0, 500);
+const summary = (message = '') =>
+  message
+    .split('\n')
+    .slice(0, 3)
+    .map((line) => line.trim())
+    .join(' ')
+    .slice(0, 500);
 
 /** Counts of a vitest run. A file that could not be loaded, a failed hook, a leak or a crash is one failure more. */
 function tally(report, exitCode) {

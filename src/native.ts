@@ -252,7 +252,8 @@ export interface NativeAddon {
   spawn(numbers: Float64Array, text: string, settings: ChildSettings | undefined): void;
   /**
    * Begins the ladder (signal + SIGCONT, grace, SIGKILL) on a spawned id, or shortens a running one. Enforced outside the
-   * event loop. Signal 0, containment `group` only: nothing is sent before SIGKILL. Containment `group`: reaches the leader's process group only; who else is in the session is the caller's.
+   * event loop. Signal 0, containment `group` only: nothing is sent before SIGKILL, since the
+   * caller sends signals of its own. Containment `group`: reaches the leader's process group only; who else is in the session is the caller's.
    */
   stop(id: number, signal: number, graceMs: number): void;
   /** SIGKILL to all members (group: to the process group) at once. */

@@ -7,13 +7,14 @@ import type { NativeAddon } from '../native.js';
 
 /** How long writing the answer may take: a reader that does not read must not hold the host up. */
 const WRITE_MS = 500;
-/** How long what is done after it may take. */
+/** How long what is done after it may take, if the deadline is not before that. */
 const AFTERWARDS_MS = 2000;
 const RETRY_MS = 5;
 
 export class Answer {
   #given = false;
   #addon: NativeAddon | undefined;
+  #deadlineMs = 0;
 
   constructor(private readonly fd: number) {}
 
@@ -25,6 +26,7 @@ export class Answer {
     if (this.#given) return;
     addon.watchdogArm(Math.max(1, Math.round(remainingMs)), this.fd, fallback, exitCode);
     this.#addon = addon;
+    this.#deadlineMs = performance.now() + remainingMs;
   }
 
   /**
@@ -44,7 +46,8 @@ export class Answer {
       addon.watchdogArm(WRITE_MS, this.fd, '', exitCode);
       writeAll(this.fd, text);
       if (afterwards !== undefined) {
-        addon.watchdogArm(AFTERWARDS_MS, this.fd, '', exitCode);
+        const remainingMs = Math.round(this.#deadlineMs - performance.now());
+        addon.watchdogArm(Math.max(WRITE_MS, Math.min(AFTERWARDS_MS, remainingMs)), this.fd, '', exitCode);
         afterwards();
       }
       // Not process.exit: that waits for every thread, one that sits in read(2) or in /proc included, and takes the whole heap down first.

@@ -116,8 +116,8 @@ export function isLeaderDead(process: ProcessInfo, table: ProcessTable): boolean
 }
 
 /**
- * State D: it waits in the kernel, where no signal reaches it. A member of a tree is not asked: whoever starts a program (vfork) is in that
- * state for a moment, and who is stuck there is named when the tree is ended.
+ * State D: it waits in the kernel, and signals may not reach it. Does not count for a member of a tree: whoever starts a program (vfork) is in
+ * that state for a moment, and who outlives SIGKILL in it is named then.
  */
 export function isInKernel(process: ProcessInfo | undefined): boolean {
   return process?.state === 'D' && (process as ProcessRow).treeMark === undefined;

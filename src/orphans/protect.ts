@@ -157,7 +157,7 @@ export class Protection {
 
   private stateVeto(process: ProcessInfo): Veto | undefined {
     if (isInKernel(process))
-      return { by: 'uninterruptible', evidence: 'state D: it waits in the kernel, no signal reaches it', report: true };
+      return { by: 'uninterruptible', evidence: 'state D: it waits in the kernel, where no signal may reach it', report: true };
     if (!this.isGuarded) return undefined;
     const age = ageSeconds(process, this.facts.now);
     if (age === undefined) return { by: 'unknown-age', evidence: 'its age could not be seen' };

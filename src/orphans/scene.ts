@@ -43,6 +43,8 @@ export interface LookOptions {
   session?: string | undefined;
   /** Look closely at this process as well, whatever it is called. */
   pid?: number | undefined;
+  /** By the clock of performance.now(): nobody is looked at again after this. */
+  untilMs?: number;
   /** No closer look at anybody: for those who would be gone by then. */
   quick?: QuickLook;
 }
@@ -76,7 +78,7 @@ const KEPT_VARIABLES = ['CORRAL_TREE', 'CORRAL_TREE_PARENTS', 'CLAUDE_PID', 'CLA
 
 /** @throws ProcessError ERR_SCAN when /proc can not be read. */
 export async function look(policy: OrphanPolicy, options: LookOptions = {}): Promise<LiveScene> {
-  const { env = process.env, minAgeSeconds, session, pid, quick } = options;
+  const { env = process.env, minAgeSeconds, session, pid, quick, untilMs: endMs = Number.POSITIVE_INFINITY } = options;
   const agent = Number(env.CLAUDE_PID);
   const facts: Facts = {
     now: Date.now(),
@@ -109,12 +111,14 @@ export async function look(policy: OrphanPolicy, options: LookOptions = {}): Pro
 
   const suspected = suspects(table, policy, facts).map((row) => row.pid);
   if (pid !== undefined) suspected.push(pid);
-  await table.add(suspected, [...CANDIDATES, ...SUSPECTS, ...directory]);
+  const details = [...CANDIDATES, ...SUSPECTS, ...directory];
+  await table.add(suspected, details);
   for (let looks = 0; looks < KERNEL_LOOKS; looks++) {
-    const inKernel = suspected.filter((suspect) => isInKernel(table.get(suspect)));
-    if (inKernel.length === 0) break;
+    const inKernel = suspected.filter((suspect) => isInKernel(table.get(suspect)) && table.get(suspect)?.uid === facts.uid);
+    if (inKernel.length === 0 || performance.now() + KERNEL_PAUSE_MS >= endMs) break;
     await delay(KERNEL_PAUSE_MS);
-    await table.add(inKernel, []);
+    const there = await table.add(inKernel, details);
+    for (const suspect of inKernel) if (!there.has(suspect)) table.ended(suspect);
   }
 
   const above = new Set<number>();
@@ -142,17 +146,27 @@ class DetailedTable implements PublicTable, NamedRows {
     return this.rough.nowMs;
   }
 
-  /** Reads more of these. A row whose number has become another's stays as it is: nothing more is known of it. */
-  async add(pids: readonly number[], fields: readonly ProcessField[]): Promise<void> {
-    if (pids.length === 0) return;
+  /** Reads more of these. A row whose number has become another's stays as it is: nothing more is known of it. Returns those that were read. */
+  async add(pids: readonly number[], fields: readonly ProcessField[]): Promise<Set<number>> {
+    const read = new Set<number>();
+    if (pids.length === 0) return read;
     for (const row of await scan({ pids: [...pids], fields: [...EVERYBODY, ...fields] })) {
       if (this.rough.find(row) === undefined) continue;
+      read.add(row.pid);
+      const { treeMark } = this.details.get(row.pid) ?? {};
       this.details.set(row.pid, {
-        ...this.details.get(row.pid),
         ...row,
         ...(row.env === undefined ? {} : { env: keptVariables(row.env) }),
+        ...(treeMark === undefined ? {} : { treeMark }),
       });
     }
+    return read;
+  }
+
+  /** It was there, and was looked for once more in vain. */
+  ended(pid: number): void {
+    const row = this.get(pid);
+    if (row !== undefined) this.details.set(pid, { ...row, state: 'X' });
   }
 
   /**

@@ -67,7 +67,8 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const { config, policy, dryRun, env, deadlineMs } = settle(options, startedMs);
   const run = new Run(config, policy, dryRun, startedMs, deadlineMs);
   // A quick look finds newcomers of trees that are the session's; it can not see that they are.
-  const lookAround = (quick?: QuickLook) => look(policy, { env, session: quick ? undefined : options.session, quick });
+  const lookAround = (quick?: QuickLook) =>
+    look(policy, { env, session: quick ? undefined : options.session, quick, untilMs: deadlineMs - 2 * LEAST_TIME_MS });
   if (dryRun) return run.judgeOnly(await lookAround());
   requirePidfd();
 
@@ -360,7 +361,7 @@ function sparedIfElsewhere(verdict: Verdict): Verdict {
   return { ...verdict, action: 'spare', protectedBy: 'pid-namespace', evidence: [...verdict.evidence, evidence] };
 }
 
-/** Who waits in the kernel at this very moment is not spared for it: the signal meets him when he comes back. Who is stuck there was. */
+/** Who waits in the kernel at this very moment is not spared for it: the signal meets him now or when he comes back. */
 function outOfKernel(process: ProcessInfo): ProcessInfo {
   return isInKernel(process) ? { ...process, state: 'S' } : process;
 }

@@ -101,6 +101,15 @@ const isShortage = (errno: number) => [EMFILE, ENFILE, ENOMEM, ENOSPC].includes(
 /** How many of so many descriptors to give back. */
 const roomFrom = (held: number) => Math.min(RESERVE, Math.ceil(held / 2));
 
+/**
+ * Those under way. When the program calls process.exit() in the middle of a freeze, whoever stands still would stand for ever; a program that is
+ * killed can do nothing about it.
+ */
+const underWay = new Set<Termination>();
+const leaveAll = () => {
+  for (const termination of underWay) termination.leave();
+};
+
 class Termination {
   readonly #targets = new Map<Key, Target>();
   readonly #events: LadderEvent[] = [];
@@ -131,6 +140,8 @@ class Termination {
     const startedMs = this.system.nowMs();
     const release = this.system.keepAlive();
     const hurry = () => this.#post({ type: 'hurry' });
+    if (underWay.size === 0) process.on('exit', leaveAll);
+    underWay.add(this);
     try {
       const outcome = await new Promise<LadderAction & { do: 'settle' }>((resolve, reject) => {
         this.#settle = resolve;
@@ -155,8 +166,21 @@ class Termination {
       await this.#wakeStopped();
       for (const target of this.#targets.values()) this.#letGo(target);
       this.#letGoOfLeaders();
+      underWay.delete(this);
+      if (underWay.size === 0) process.off('exit', leaveAll);
       release();
     }
+  }
+
+  /** Does at once what was next for those who stand still. */
+  leave(): void {
+    const { phase, afterFreezing, settings } = this.#ladder;
+    const standing = [...this.#targets.values()].filter(({ stopped, ended, held }) => stopped && !ended && held !== undefined);
+    const deliver = (targets: readonly Target[], signal: number) => {
+      for (const target of targets) this.#deliver(target, target.held!, [signal]);
+    };
+    if (phase === 'freezing') deliver(standing, afterFreezing === 'kill' ? SIGKILL : settings.killSignal);
+    deliver(standing.reverse(), SIGCONT);
   }
 
   #post(event: LadderEvent): void {
@@ -259,7 +283,7 @@ class Termination {
     const targets = keys.map((key) => this.#targets.get(key)!);
     for (const target of targets) if (target.held === undefined && !target.ended) this.#takeHold(target);
     for (const target of targets) {
-      if (target.held === undefined) target.owed = signals.includes(SIGKILL) ? signals : [...(target.owed ?? []), ...signals];
+      if (target.held === undefined) target.owed = owing(target.owed ?? [], signals);
       else this.#deliver(target, target.held, signals);
     }
     if (this.#unheld.size > 0) this.#serveUnheld();
@@ -409,6 +433,12 @@ class Termination {
 
 function identityAndName({ pid, startTicks, bootId, name }: ProcessInfo) {
   return { pid, startTicks, bootId, name: name ?? '' };
+}
+
+/** Nothing comes after SIGKILL, and whoever is to be stopped need not be told so twice. */
+function owing(owed: readonly number[], signals: readonly number[]): readonly number[] {
+  if (signals.includes(SIGKILL)) return signals;
+  return signals[0] === SIGSTOP && owed.at(-1) === SIGSTOP ? owed : [...owed, ...signals];
 }
 
 /** Nothing runs on after SIGKILL, so that is what ended it even where the kernel does not tell the status of a stranger. */

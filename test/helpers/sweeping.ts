@@ -116,7 +116,7 @@ export async function olderThan(pid: number, seconds: number): Promise<void> {
   await eventually(() => ageOf(pid) > seconds + 0.02, seconds * 1000 + 10_000, `${pid} is older than ${seconds} s`);
 }
 
-/** It runs under that name, and waits for something: while it starts, it may be in the kernel (state D), where it is spared. */
+/** It runs under that name, and waits for something: while it starts, it may be in the kernel (state D) for longer than a sweep looks. */
 export async function named(pid: number, name: string): Promise<void> {
   const isWaiting = () => {
     const stat = readStat(pid);

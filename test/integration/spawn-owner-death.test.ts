@@ -37,4 +37,17 @@ describe('containment group', () => {
       return left().length === 0;
     }, SOON_MS);
   });
+
+  it.each([0, 1, 2, 4, 8, 16])('%s ms after stop(), by process.exit(): nobody of the group stays stopped', async (ms) => {
+    const owner = await startFixture('process-owner.mjs', ['group', 'stop', String(ms)], { stdin: 'pipe' });
+    const [leader = 0] = owner.ready.map(Number);
+    owner.child.stdin?.write('now\n');
+    await owner.exited;
+    const group = () => allProcesses().filter(({ pgid, state }) => pgid === leader && state !== 'Z');
+    await eventually(() => group().every(({ state }) => state !== 'T'), SOON_MS, 'nobody is stopped');
+    await eventually(() => {
+      for (const { pid, sid } of allProcesses()) if (sid === leader) process.kill(pid, 'SIGKILL');
+      return left().length === 0;
+    }, SOON_MS);
+  });
 });
