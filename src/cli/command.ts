@@ -1,4 +1,5 @@
 /** What every command shares: how an action becomes an exit status, usage errors, and the options that occur more than once. */
+import { constants } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { ProcessError } from '../errors.js';
 import { closest, LAST_SIGNAL, SIGNAL_NUMBERS } from '../signals.js';
@@ -21,6 +22,11 @@ export function print(text: string): void {
 
 export function warn(text: string): void {
   process.stderr.write(`corral: ${text}\n`);
+}
+
+/** A signal ends corral by way of process.exit(), so that whoever it has stopped in order to end it does not stand still for ever. */
+export function exitOnSignal(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
 }
 
 export function stdoutTerminal(): Terminal {

@@ -8,6 +8,7 @@ import type { ProcessInfo, Signal, TerminationReport } from '../types.js';
 import {
   type Act,
   EXIT_USAGE,
+  exitOnSignal,
   explain,
   killAfterArgument,
   pidArgument,
@@ -113,6 +114,7 @@ interface Outcome extends TerminationReport {
 }
 
 async function endTrees(roots: Roots, options: KillOptions): Promise<number> {
+  exitOnSignal();
   const outcomes: Outcome[] = [];
   for (const [pid, root] of roots) {
     // Who had no process when the command was given has none to end: the number may be a stranger's by now.

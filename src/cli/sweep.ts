@@ -6,7 +6,7 @@ import { look, type Scene } from '../orphans/scene.js';
 import { loadScene, saveScene } from '../orphans/snapshot-file.js';
 import { sweep } from '../orphans/sweep.js';
 import type { SweepReport } from '../types.js';
-import { type Act, explain, parser, pidArgument, print, stdoutTerminal, UsageError, warn, withJson } from './command.js';
+import { type Act, exitOnSignal, explain, parser, pidArgument, print, stdoutTerminal, UsageError, warn, withJson } from './command.js';
 import { formatMs } from './duration.js';
 import { printable, toJson } from './format.js';
 import { actualOutcome, explanation, plannedOutcome, summary, verdictTable } from './verdicts.js';
@@ -55,6 +55,7 @@ async function runSweep(options: SweepOptions): Promise<number> {
   if (options.replay !== undefined) return showJudgement(await sceneOf(options, config), options, config);
   // A snapshot that can not be saved is an error before anything is ended.
   if (options.save !== undefined) save(await sceneOf(options, config), options.save);
+  exitOnSignal();
   const report = await sweep({ config });
   if (options.json) print(toJson(report));
   else showReport(report, config);

@@ -1,9 +1,11 @@
 /** `corral kill`: ends trees that somebody else started, and refuses what must never be a target. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { runCorral } from '../helpers/command.js';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive } from '../helpers/proc.js';
+import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
 
 const family = () => startFixture('family.sh', ['wait'], { detached: true });
 
@@ -54,6 +56,28 @@ describe('a tree', () => {
     process.kill(Number(ready[2]), 'SIGKILL');
     await eventually(() => !isAlive(Number(ready[2])));
   });
+});
+
+it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('%s in the middle: nobody stands still, and whoever was stopped has been asked', async (signal, code) => {
+  const { pid, ready } = await family();
+  const [background, stubborn, orphan] = ready.map(Number) as [number, number, number];
+  // Somebody who never stands still makes the freeze as long as it may be.
+  const waker = spawn('sh', ['-c', 'while kill -CONT "$1"; do :; done', 'sh', String(stubborn)], { stdio: 'ignore' });
+  const result = await runCorral(['kill', String(pid)], {
+    meanwhile: async (corral) => {
+      await eventually(() => readStat(background)?.state === 'T');
+      corral.kill(signal);
+    },
+  });
+  expect(result.code).toBe(code);
+  await eventually(() => [pid, background].every((one) => !isAlive(one)), 5000, 'those who were stopped have ended');
+  for (const one of [stubborn, orphan]) process.kill(one, 'SIGKILL');
+  await once(waker, 'exit');
+  for (const one of allProcesses()) if (one.sid === pid) process.kill(one.pid, 'SIGKILL');
 });
 
 describe('refused, status 2, and nobody is signalled', () => {
