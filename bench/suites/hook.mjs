@@ -45,18 +45,13 @@ export async function run({ cast, quick, say }) {
     if (script) writeFileSync(script, imports);
     return timed(id, `node, loading ${LIBRARIES[id].join(', ')}`, [process.execPath, script], tools.missing.peers);
   };
+  const hook = [process.execPath, tools.cli, 'hook'];
   const results = await withHerd(tools, OTHERS, () =>
     contest(
       [
         timed('limit-node', 'limit: node empty.cjs', [process.execPath, empty]),
-        timed('corral-hook', 'corral hook', [process.execPath, tools.cli, 'hook'], tools.missing.corral),
-        timed(
-          'corral-open',
-          'corral hook, stdin silent and never closed',
-          [process.execPath, tools.cli, 'hook'],
-          tools.missing.corral,
-          silence,
-        ),
+        timed('corral-hook', 'corral hook', hook, tools.missing.corral),
+        timed('corral-open', 'corral hook, stdin silent and never closed', hook, tools.missing.corral, silence),
         timed('psutil', 'Python script with psutil', [tools.python, '-c', PSUTIL_SCRIPT], tools.missing.psutil),
         ...Object.keys(LIBRARIES).map(importing),
         timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),

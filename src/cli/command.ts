@@ -1,10 +1,10 @@
 /** What every command shares: how an action becomes an exit status, usage errors, and the options that occur more than once. */
-import { constants } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { ProcessError } from '../errors.js';
 import { closest, LAST_SIGNAL, SIGNAL_NUMBERS } from '../signals.js';
 import type { Signal } from '../types.js';
 import { DURATION_FORM, parseDuration } from './duration.js';
+import { signalStatus } from './exit-code.js';
 import { type Terminal, terminal } from './format.js';
 
 /** Status of a usage error; `run` has its own (125), as its low statuses belong to the command it runs. */
@@ -26,7 +26,7 @@ export function warn(text: string): void {
 
 /** A signal ends corral by way of process.exit(), so that whoever it has stopped in order to end it does not stand still for ever. */
 export function exitOnSignal(): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(signalStatus(signal)));
 }
 
 export function stdoutTerminal(): Terminal {

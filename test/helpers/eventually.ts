@@ -14,7 +14,7 @@ const STANDSTILL_MS = 8000;
 export async function eventually<T>(predicate: () => T | Promise<T>, deadlineMs = 5000, what = String(predicate)): Promise<NonNullable<T>> {
   const begin = performance.now();
   let spentMs = 0;
-  for (let turnMs = performance.now(); ; ) {
+  for (let turnMs = begin; ; ) {
     let last: unknown;
     try {
       const value = await predicate();

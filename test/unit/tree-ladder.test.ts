@@ -69,6 +69,9 @@ function asked(names: string, untilMs = 5000, killSignal = 'TERM'): Line[] {
   ];
 }
 
+/** Behind the first STOP: as many looks as there are without a pause, in which it does not stand. */
+const IN_A_FORK = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
+
 describe('freezing before asking', () => {
   it('finds the child forked since the look, and asks it too', () => {
     play({}, BEGIN, [
@@ -139,10 +142,9 @@ describe('freezing before asking', () => {
   });
 
   it('waits for somebody in the middle of a fork for as long as that takes, slowly after so many looks', () => {
-    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
-      ...looks,
+      ...IN_A_FORK,
       [30, 'looked a/R', 'STOP a', 'until 35'], // or it was continued by somebody
       [35, 'time', 'look', 'until 2000'],
       [36, 'looked a/R', 'STOP a', 'until 41'],
@@ -153,20 +155,18 @@ describe('freezing before asking', () => {
   });
 
   it('but no longer than a freeze may take', () => {
-    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
-      ...looks,
+      ...IN_A_FORK,
       [1998, 'looked a/R', 'STOP a', 'until 2000'],
       [2000, 'time', 'TERM a', 'CONT a', 'until 7000'],
     ]);
   });
 
   it('goes on looking when it is to hurry meanwhile', () => {
-    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
-      ...looks,
+      ...IN_A_FORK,
       [30, 'looked a/R', 'STOP a', 'until 35'],
       [31, 'hurry', 'until 2031', 'look'],
       [32, 'looked a/T', 'KILL a', 'until 2032'],
@@ -177,10 +177,9 @@ describe('freezing before asking', () => {
   });
 
   it('is over when the one it waits for has ended', () => {
-    const looks = Array.from({ length: 14 }, (): Line => [0, 'looked a/R', 'look']);
     play({}, BEGIN, [
       [0, 'looked a', 'STOP a', 'look'],
-      ...looks,
+      ...IN_A_FORK,
       [30, 'looked a/R', 'STOP a', 'until 35'],
       [31, 'gone a', 'look'],
       [32, 'looked', 'look', 'until 5032'],
