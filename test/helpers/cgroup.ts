@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import path from 'node:path';
 import { onTestFinished, type TestContext } from 'vitest';
 import { eventually } from './eventually.js';
+import { signalIfAlive } from './proc.js';
 
 /** '' where there is none. */
 const run = process.env.CORRAL_TEST_CGROUP ?? '';
@@ -32,7 +33,7 @@ export async function removeCgroups(directories: readonly string[]): Promise<voi
         rmdirSync(directory);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
-        for (const pid of processesIn(directory)) process.kill(pid, 'SIGKILL');
+        for (const pid of processesIn(directory)) signalIfAlive(pid);
         throw error;
       }
       return true;

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
-import { isAlive, readStat } from './proc.js';
+import { readStat, signalIfAlive } from './proc.js';
 import { tempDirectory } from './temp.js';
 
 export interface Project {
@@ -48,9 +48,7 @@ export async function startOrphan(name: string, args: string[] = ['300'], progra
   const script = 'setsid "$@" < /dev/null > /dev/null 2>&1 & echo $!';
   const shell = spawn('sh', ['-c', script, 'sh', file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const pid = Number(await new Promise<string>((resolve) => shell.stdout.once('data', (data: Buffer) => resolve(data.toString()))));
-  onTestFinished(() => {
-    if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-  });
+  onTestFinished(() => signalIfAlive(pid));
   // Not by its name alone: before the first exec it is a shell too.
   const runs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${file}\0`) && readStat(pid)?.state !== 'D';
   await eventually(() => runs() && readStat(pid)?.ppid === 1, 5000, `${name} runs and is adopted`);

@@ -53,6 +53,19 @@ export function isAlive(pid: number, startTicks?: bigint): boolean {
   return stat.state !== 'Z' && stat.state !== 'X';
 }
 
+/**
+ * Signals it if it is alive (with startTicks: that very process). Between the look and the signal it may end and be reaped by whoever is its
+ * parent: that is what was wanted.
+ */
+export function signalIfAlive(pid: number, signal: NodeJS.Signals = 'SIGKILL', startTicks?: bigint): void {
+  if (!isAlive(pid, startTicks)) return;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 export function isZombie(pid: number): boolean {
   return readStat(pid)?.state === 'Z';
 }

@@ -7,7 +7,17 @@ import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { cgroupsBelow, removeCgroups } from './cgroup.js';
 import { contained } from './contained.js';
 import { eventually } from './eventually.js';
-import { allProcesses, commandLine, describeProcess, isAlive, openFiles, type ProcStat, processOfPidfd, threads } from './proc.js';
+import {
+  allProcesses,
+  commandLine,
+  describeProcess,
+  isAlive,
+  openFiles,
+  type ProcStat,
+  processOfPidfd,
+  signalIfAlive,
+  threads,
+} from './proc.js';
 
 contained();
 // The runtime of a sanitizer is loaded; what is started from here on needs none, and might not bear it (scripts/lib/node-gyp.mjs).
@@ -55,7 +65,7 @@ async function leftProcesses(): Promise<string[]> {
     const report = left.map(describeProcess);
     for (const stat of left) {
       known.add(key(stat));
-      if (isAlive(stat.pid, stat.startTicks)) process.kill(stat.pid, 'SIGKILL');
+      signalIfAlive(stat.pid, 'SIGKILL', stat.startTicks);
     }
     await eventually(() => left.every((stat) => !isAlive(stat.pid, stat.startTicks)), 5000, 'leftovers end after SIGKILL');
     return report;

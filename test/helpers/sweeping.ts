@@ -9,7 +9,7 @@ import { type SweepOptions, sweep } from '../../src/orphans/sweep.js';
 import type { SweepReport, Verdict } from '../../src/types.js';
 import { eventually } from './eventually.js';
 import type { Project } from './leftovers.js';
-import { allProcesses, isAlive, readStat } from './proc.js';
+import { allProcesses, isAlive, readStat, signalIfAlive } from './proc.js';
 import { tempDirectory } from './temp.js';
 
 export const RIPGREP =
@@ -68,7 +68,7 @@ export async function leave(
   });
   const pids: number[] = [];
   onTestFinished(async () => {
-    for (const pid of [...pids, child.pid ?? 0]) if (pid > 1 && isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of [...pids, child.pid ?? 0]) if (pid > 1) signalIfAlive(pid);
     for (const stream of child.stdio) stream?.destroy();
     await eventually(() => pids.every((pid) => !isAlive(pid)));
   });

@@ -9,7 +9,8 @@ export default class UnhandledReporter {
     const file = process.env.CORRAL_TEST_NOTES;
     if (!file) return;
     for (const { name, message, stack = '' } of errors) {
-      const place = /^\s+at .*$/m.exec(stack)?.[0].trim() ?? '';
+      // Not a frame of Node's own: whose call it was is the question.
+      const place = /^\s+at (?!.*\(?node:).*$/m.exec(stack)?.[0].trim() ?? '';
       appendFileSync(file, `outside of a test: ${name}: ${message} ${place}\n`);
     }
   }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { runCorral } from '../helpers/command.js';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
+import { allProcesses, isAlive, readStat, signalIfAlive } from '../helpers/proc.js';
 
 const family = () => startFixture('family.sh', ['wait'], { detached: true });
 
@@ -77,7 +77,7 @@ it.each([
   await eventually(() => [pid, background].every((one) => !isAlive(one)), 5000, 'those who were stopped have ended');
   for (const one of [stubborn, orphan]) process.kill(one, 'SIGKILL');
   await once(waker, 'exit');
-  for (const one of allProcesses()) if (one.sid === pid) process.kill(one.pid, 'SIGKILL');
+  for (const one of allProcesses()) if (one.sid === pid) signalIfAlive(one.pid);
 });
 
 describe('refused, status 2, and nobody is signalled', () => {

@@ -15,7 +15,7 @@ import { corralCommand, runFile } from '../helpers/command.js';
 import { requireRoot } from '../helpers/contained.js';
 import { eventually } from '../helpers/eventually.js';
 import { eagerProject, startOrphan } from '../helpers/leftovers.js';
-import { allProcesses, isAlive } from '../helpers/proc.js';
+import { allProcesses, isAlive, signalIfAlive } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
 
 const built = build('restrict', 'artist', 'storm.so');
@@ -222,7 +222,7 @@ async function perform(context: TestContext, kernel: Kernel, operation: Operatio
   const closed = new Promise((resolve) => child.once('close', resolve));
   onTestFinished(async () => {
     child.kill('SIGKILL');
-    for (const { pid, startTicks } of artists()) if (isAlive(pid, startTicks)) process.kill(pid, 'SIGKILL');
+    for (const { pid, startTicks } of artists()) signalIfAlive(pid, 'SIGKILL', startTicks);
     await closed;
   });
   const stopStorm = beginStorm(kernel.storm ?? [], child.pid as number);
@@ -243,8 +243,7 @@ function beginStorm(signals: readonly NodeJS.Signals[], pid: number): () => void
   if (signals.length === 0) return () => {};
   const timer = setInterval(() => {
     for (const stat of allProcesses().filter(({ pid: of, name }) => of === pid || name === 'corral-keeper')) {
-      // It may end meanwhile, and nobody else is called so.
-      for (const signal of signals) if (isAlive(stat.pid, stat.startTicks)) process.kill(stat.pid, signal);
+      for (const signal of signals) signalIfAlive(stat.pid, signal, stat.startTicks);
     }
   }, 3);
   const stop = () => clearInterval(timer);
@@ -287,7 +286,7 @@ describe.each(Object.entries(kernels))('%s', (_name, kernel) => {
           expect(artists()).toHaveLength(6);
           // The program itself, which may be below a shell here. Its first thread has a name of its own from Node 24 on.
           for (const { pid } of allProcesses().filter(({ name, ppid }) => /^(node|MainThread)$/.test(name) && ppid !== process.ppid)) {
-            if (pid !== process.pid && isBelow(pid, child.pid ?? 0)) process.kill(pid, 'SIGKILL');
+            if (pid !== process.pid && isBelow(pid, child.pid ?? 0)) signalIfAlive(pid);
           }
           await eventually(() => artists().length === 0, 10_000);
           return;

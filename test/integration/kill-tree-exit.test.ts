@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive } from '../helpers/proc.js';
+import { allProcesses, isAlive, signalIfAlive } from '../helpers/proc.js';
 
 it.each([0, 1, 2, 3, 4, 6, 8, 16])('after %s ms', async (ms) => {
   const program = await startFixture('kill-tree-exit.mjs', [String(ms)]);
@@ -12,7 +12,7 @@ it.each([0, 1, 2, 3, 4, 6, 8, 16])('after %s ms', async (ms) => {
   // It may have exited before the first was stopped: then nothing was done.
   await eventually(() => left().length === 0 || left().every(({ state }) => state !== 'T'), 5000, 'nobody stands still');
   await eventually(() => {
-    for (const { pid } of left()) process.kill(pid, 'SIGKILL');
+    for (const { pid } of left()) signalIfAlive(pid);
     return !isAlive(leader);
   });
 });

@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { killTree } from '../../src/tree/kill-tree.js';
 import { eventually } from '../helpers/eventually.js';
-import { allProcesses } from '../helpers/proc.js';
+import { allProcesses, signalIfAlive } from '../helpers/proc.js';
 
 const sleepers = () => allProcesses().filter(({ name, state }) => name === 'sleep' && state !== 'Z');
 
 /** Ends whatever a failing round lost, so that the next one starts from nothing. */
 function expectNoSleeper(round: number): void {
   const left = sleepers();
-  for (const { pid } of left) process.kill(pid, 'SIGKILL');
+  for (const { pid } of left) signalIfAlive(pid);
   expect(left, `round ${round}`).toEqual([]);
 }
 

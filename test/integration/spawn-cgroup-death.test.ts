@@ -10,7 +10,7 @@ import { cgroupsBelow, processesIn, removeCgroups, requireCgroup } from '../help
 import { runCorral } from '../helpers/command.js';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
+import { allProcesses, isAlive, readStat, signalIfAlive } from '../helpers/proc.js';
 
 beforeEach(requireCgroup);
 
@@ -82,7 +82,7 @@ it('both: the cgroup is removed by the next program that makes one there, once n
   expect(await runAnother()).toMatchObject({ code: 0 });
   expect(existsSync(leaf)).toBe(true);
 
-  for (const pid of processesIn(leaf)) process.kill(pid, 'SIGKILL');
+  for (const pid of processesIn(leaf)) signalIfAlive(pid);
   await eventually(() => processesIn(leaf).length === 0);
   expect(await runAnother()).toMatchObject({ code: 0 });
   expect(existsSync(leaf)).toBe(false);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive } from '../helpers/proc.js';
+import { allProcesses, isAlive, signalIfAlive } from '../helpers/proc.js';
 
 /** The ladder of the fixture takes 300 ms; a survivor would be there for minutes. */
 const SOON_MS = 10_000;
@@ -31,9 +31,9 @@ describe('containment group', () => {
     owner.child.kill('SIGKILL');
     await owner.exited;
     await eventually(() => !isAlive(leader), SOON_MS, 'the leader is gone');
-    for (const pid of members) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of members) signalIfAlive(pid);
     await eventually(() => {
-      for (const { pid, name } of left()) if (name === 'sleep') process.kill(pid, 'SIGKILL');
+      for (const { pid, name } of left()) if (name === 'sleep') signalIfAlive(pid);
       return left().length === 0;
     }, SOON_MS);
   });
@@ -46,7 +46,7 @@ describe('containment group', () => {
     const group = () => allProcesses().filter(({ pgid, state }) => pgid === leader && state !== 'Z');
     await eventually(() => group().every(({ state }) => state !== 'T'), SOON_MS, 'nobody is stopped');
     await eventually(() => {
-      for (const { pid, sid } of allProcesses()) if (sid === leader) process.kill(pid, 'SIGKILL');
+      for (const { pid, sid } of allProcesses()) if (sid === leader) signalIfAlive(pid);
       return left().length === 0;
     }, SOON_MS);
   });

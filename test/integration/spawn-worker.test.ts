@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../helpers/eventually.js';
 import { startFixture } from '../helpers/fixture.js';
-import { allProcesses, isAlive } from '../helpers/proc.js';
+import { allProcesses, signalIfAlive } from '../helpers/proc.js';
 
 describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
   it.each(['starting', 'running', 'stopping'])('terminated while its children are %s', async (when) => {
@@ -14,6 +14,6 @@ describe.each(['group', 'tree'] as const)('containment %s', (containment) => {
     program.child.stdin?.write('\n');
     expect(await program.exited).toEqual({ code: 0, signal: null });
     // What containment group can not promise: members of a leader that was ended with its worker.
-    for (const { pid, name } of allProcesses()) if (name === 'sleep' && isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const { pid, name } of allProcesses()) if (name === 'sleep') signalIfAlive(pid);
   });
 });
