@@ -137,6 +137,7 @@ struct Scan {
 
   static void *run(void *data) {
     std::unique_ptr<Scan> scan(static_cast<Scan *>(data));
+    sys::yield_to_wakers();
     auto table = std::make_unique<sys::ScanTable>();
     const char *syscall = "";
     int error = sys::scan(scan->request, table.get(), &syscall);

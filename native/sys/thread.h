@@ -10,4 +10,9 @@ namespace corral::sys {
 // Runs body(data) on a new thread. 0 or -errno (EAGAIN: out of threads).
 int start_thread(void *(*body)(void *), void *data, size_t stack_size);
 
+// Lets every other thread go first when it wakes, and gives up no share of the processor for it: for long work that
+// somebody's event loop shall not notice. For the calling thread and those it starts from now on; without effect below
+// Linux 6.12, or where it is refused.
+void yield_to_wakers();
+
 } // namespace corral::sys

@@ -85,10 +85,10 @@ export function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessFiel
   const { bootId = '', pageSize = 4096, nowMs } = facts;
   const msPerTick = 1000 / (facts.ticksPerSecond ?? 100);
   const column = <T>(field: ProcessField, values: T | undefined): T | undefined => (fields.has(field) ? values : undefined);
-  const string = stringReader(columns.text);
   const text = (field: ProcessField, offsets: Uint32Array | undefined) => {
     const wanted = column(field, offsets);
-    return wanted && ((index: number) => string(wanted[index]!, wanted[index + 1]!));
+    const string = wanted && stringReader(columns.text);
+    return string && ((index: number) => string(wanted[index]!, wanted[index + 1]!));
   };
 
   const name = text('name', columns.name);
@@ -142,19 +142,29 @@ export function rowDecoder(columns: ScanColumns, fields: ReadonlySet<ProcessFiel
 }
 
 /**
- * Strings by offsets into UTF-8 text. Nearly all of it is ASCII, where one conversion of the whole text and slices of that take a tenth of
- * the time of one conversion each.
+ * How much text is made into a string at once, in bytes. V8 maps memory of its own for a string of 128 KiB and more, which took a
+ * millisecond of the event loop; and a row keeps no more than this alive.
+ */
+const WINDOW = 16 * 1024;
+
+/**
+ * Strings by offsets into UTF-8 text, best asked for in ascending order. Nearly all of it is ASCII, where one conversion of a long stretch
+ * and slices of that take a tenth of the time of one conversion each.
  */
 function stringReader(text: Uint8Array): (start: number, end: number) => string {
   const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
-  let whole: string | undefined;
+  let window = '';
+  let from = 0;
+  let to = 0;
   let ascii = false;
   return (start, end) => {
-    if (whole === undefined) {
-      ascii = isAscii(bytes);
-      whole = bytes.toString('latin1');
+    if (start < from || end > to) {
+      from = start;
+      to = Math.max(end, Math.min(start + WINDOW, bytes.length));
+      ascii = isAscii(bytes.subarray(from, to));
+      window = bytes.toString('latin1', from, to);
     }
-    const string = whole.slice(start, end);
+    const string = window.slice(start - from, end - from);
     return ascii || !/[\x80-\xff]/.test(string) ? string : bytes.toString('utf8', start, end);
   };
 }

@@ -22,8 +22,8 @@ export const DEFAULT_FIELDS: readonly ProcessField[] = [...PROCESS_FIELDS.filter
  * How long objects are made before the event loop goes on, and how many before the clock is asked: code that has not run often makes them
  * ten times as slowly.
  */
-const AT_ONCE_MS = 0.4;
-const PORTION = 32;
+const AT_ONCE_MS = 0.2;
+const PORTION = 8;
 
 export interface ScanOptions {
   /** Default DEFAULT_FIELDS. Links (children, groups, sessions) and states are there whatever the rows show. */

@@ -149,6 +149,26 @@ describe('a row', () => {
     expect(table([{ pid: 7, name: 'x\xc3\xa9\xff' }]).get(7)?.name).toBe('xé\ufffd');
   });
 
+  describe('of a table with much text', () => {
+    // Every length modulo the stretch that is converted at once, some longer than it; every third is not ASCII.
+    const argument = (index: number) => (index % 3 === 0 ? 'é' : 'e').repeat((index * 7919) % 40_000);
+    const specs = Array.from({ length: 40 }, (_, index) => ({
+      pid: index + 2,
+      name: `process ${index}`,
+      args: Buffer.from(`${argument(index)}\0${index}\0`).toString('latin1'),
+    }));
+    const expected = (pid: number) => ({ pid, name: `process ${pid - 2}`, args: [argument(pid - 2), String(pid - 2)] });
+
+    it.each([
+      ['in ascending order', pids(specs)],
+      ['in descending order', pids(specs).reverse()],
+      ['here and there', pids(specs).map((_, index) => 2 + ((index * 17) % specs.length))],
+    ])('decodes all of it, asked for %s', (_, order) => {
+      const view = table(specs);
+      for (const pid of order) expect(view.get(pid)).toMatchObject(expected(pid));
+    });
+  });
+
   it.each([
     ['', []],
     ['\0', ['']],
