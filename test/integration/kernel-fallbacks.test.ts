@@ -284,8 +284,10 @@ describe.each(Object.entries(kernels))('%s', (_name, kernel) => {
         expect(outcome).toMatchObject({ ...expectations[operation], ...kernel.outcome?.[operation] });
         if (operation === 'owner') {
           expect(artists()).toHaveLength(6);
-          // The program itself, which may be below a shell here. Its first thread has a name of its own from Node 24 on.
-          for (const { pid } of allProcesses().filter(({ name, ppid }) => /^(node|MainThread)$/.test(name) && ppid !== process.ppid)) {
+          // The program itself, which may be below a shell here. Its first thread has a name of its own from Node 24 on, another from 26 on.
+          for (const { pid } of allProcesses().filter(
+            ({ name, ppid }) => /^(node|MainThread|node-MainThread)$/.test(name) && ppid !== process.ppid,
+          )) {
             if (pid !== process.pid && isBelow(pid, child.pid ?? 0)) signalIfAlive(pid);
           }
           await eventually(() => artists().length === 0, 10_000);
