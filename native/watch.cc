@@ -436,7 +436,7 @@ void Watch::begin_ladder(Held &held, int signal, int64_t grace_ms) {
   set_deadline(held, deadline_ms);
 }
 
-/** 0 = nothing: whoever wants only the time kept sends signals of its own, and ours would meet them. */
+// 0 = nothing: whoever wants only the time kept sends signals of its own, and ours would meet them.
 void Watch::ask(Held &held, int signal) {
   if (signal == 0) return;
   held.asked = true;
