@@ -9,8 +9,9 @@ export default class UnhandledReporter {
     const file = process.env.CORRAL_TEST_NOTES;
     if (!file) return;
     for (const { name, message, stack = '' } of errors) {
-      // Not a frame of Node's own: whose call it was is the question.
-      const place = /^\s+at (?!.*\(?node:).*$/m.exec(stack)?.[0].trim() ?? '';
+      const frames = stack.match(/^\s+at .*$/gm) ?? [];
+      // Not one of Node's own, if there is another: whose call it was is the question.
+      const place = (frames.find((frame) => !frame.includes('node:')) ?? frames[0] ?? '').trim();
       appendFileSync(file, `outside of a test: ${name}: ${message} ${place}\n`);
     }
   }

@@ -5,7 +5,7 @@ import { run } from '../../src/process/run.js';
 import { spawn } from '../../src/process/spawn.js';
 import { keepTidy, readyPids } from '../fixtures/process-ready.js';
 import { eventually } from '../helpers/eventually.js';
-import { allProcesses, isAlive, readStat } from '../helpers/proc.js';
+import { allProcesses, isAlive, readStat, signalIfAlive } from '../helpers/proc.js';
 
 /** The keeper of a child is its parent. */
 function keeperOf(pid: number): number {
@@ -13,13 +13,6 @@ function keeperOf(pid: number): number {
   expect(readStat(keeper)?.name).toBe('corral-keeper');
   return keeper;
 }
-const killIfThere = (pid: number) => {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-};
 const killKeeper = (pid: number) => process.kill(keeperOf(pid), 'SIGKILL');
 
 const sleepers = () => allProcesses().filter(({ name, state }) => name === 'sleep' && state !== 'Z');
@@ -63,7 +56,7 @@ it('during a stop() that waits: the stop still ends with nothing left', async ()
   await readyPids(child);
   const stop = child.stop();
   await eventually(() => readStat(child.pid) === undefined || readStat(child.pid)?.state === 'Z', 5000, 'the leader has ended');
-  for (const { pid, name } of allProcesses()) if (name === 'corral-keeper') killIfThere(pid);
+  for (const { pid, name } of allProcesses()) if (name === 'corral-keeper') signalIfAlive(pid);
   expect((await stop).survivors).toEqual([]);
   expect(sleepers()).toEqual([]);
 });

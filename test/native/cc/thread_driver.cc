@@ -1,7 +1,5 @@
-// What a thread is to the scheduler before and after yield_to_wakers(), and one
-// that it starts then: policy, nice value and slice in nanoseconds, a line
-// each, as sched_getattr(2) says. The first thread is never touched: its line
-// is last.
+// What a thread is to the scheduler before and after yield_to_wakers(), and one that it starts then: policy, nice value
+// and slice in nanoseconds, a line each, as sched_getattr(2) says. The first thread is never touched: its line is last.
 #include "../../../native/sys/thread.h"
 
 #include <pthread.h>
