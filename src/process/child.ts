@@ -478,7 +478,8 @@ export class SpawnedChild implements Child, Receiver {
    * be sent while the ladder here sends its own, and whom that has stopped would run on.
    */
   #hurry(ending: Ending, graceMs: number): void {
-    if (ending.forceAt(graceMs)) native().stop(this.#id, 0, graceMs + BACKSTOP_MS);
+    // Of one that was given back it would be a ladder without its listener: that asks on its own, at once and with the signal of the spawn.
+    if (ending.forceAt(graceMs) && !this.#isReleased) native().stop(this.#id, 0, graceMs + BACKSTOP_MS);
   }
 
   /** The scan has found nobody alive. How the leader ended comes from who reaps it, and that may be a moment later. */

@@ -1,5 +1,6 @@
 /** The leader exits by itself and members live on: ended (default), waited for, or left, as onLeaderExit says. */
 import { describe, expect, it } from 'vitest';
+import { kernel } from '../../src/native.js';
 import { spawn } from '../../src/process/spawn.js';
 import type { Child } from '../../src/types.js';
 import { keepTidy, readyPids } from '../fixtures/process-ready.js';
@@ -68,5 +69,13 @@ describe.each([
     expect(isAlive(pid)).toBe(true);
     expect((await child.stop()).terminated).toMatchObject([{ pid }]);
     expect(isAlive(pid)).toBe(false);
+  });
+
+  it('leave: a stop() as soon as that is known is the only one who signals', async () => {
+    const { child, pid } = await start('exec cat /dev/zero >/dev/null', { containment, onLeaderExit: 'leave' });
+    await child.empty;
+    const { terminated } = await child.stop({ killSignal: 'SIGHUP' });
+    // Before Linux 6.15 the kernel does not tell how a stranger ended.
+    expect(terminated).toMatchObject([{ pid, signal: kernel().pidfdExitInfo ? 'SIGHUP' : null }]);
   });
 });
