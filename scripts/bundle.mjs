@@ -11,18 +11,42 @@ import { projectRoot } from './lib/command.mjs';
 const PLACE_OF_ID = 'id of the bundle';
 const dist = (name) => path.join(projectRoot, 'dist', name);
 
-/** A CommonJS bundle has a require() of its own; `node:module` takes a millisecond to load. */
-const ownRequire = {
-  name: 'own-require',
+/** Puts other texts in the place of modules. */
+const instead = (texts) => ({
+  name: 'instead',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^node:module$/ }, ({ path: id }) => ({ path: id, namespace: 'own-require' }));
-    onLoad({ filter: /./, namespace: 'own-require' }, () => ({
-      contents: `export const createRequire = (base) => {
-        if (base !== moduleUrl) throw new Error('only its own require() is in a bundle');
-        return require;
-      };`,
-    }));
+    onResolve({ filter: /^[^.]/ }, ({ path: id, namespace }) =>
+      namespace !== 'instead' && Object.hasOwn(texts, id) ? { path: id, namespace: 'instead' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'instead' }, ({ path: id }) => ({ contents: texts[id], resolveDir: projectRoot }));
   },
+});
+
+/** A CommonJS bundle has a require() of its own; `node:module` takes a millisecond to load. */
+const ownRequire = (place) => `export const createRequire = (base) => {
+  if (base !== ${place}) throw new Error('only its own require() is in a bundle');
+  return require;
+};`;
+
+/** What costs a hook at every start more than what it is there for: Node compiles each function of its own on first use. */
+const LEAN = {
+  'node:module': ownRequire('__filename'),
+  // Of a bundle, import.meta.url is its path.
+  'node:url': 'export const fileURLToPath = (file) => file;',
+  'node:timers/promises': 'export const setTimeout = (ms) => new Promise((resolve) => void globalThis.setTimeout(resolve, ms));',
+  // The two usual places, in the order of the loader, which knows all the others (and that a binary for glibc is none for Alpine).
+  'node-gyp-build': `import { existsSync } from 'node:fs';
+    export default function load(root) {
+      const places = [root + 'build/Release/corral.node', root + 'prebuilds/linux-' + process.arch + '/corral.glibc.node'];
+      const found = existsSync('/etc/alpine-release') ? undefined : places.find((file) => existsSync(file));
+      const addon = { exports: {} };
+      try {
+        process.dlopen(addon, found);
+        return addon.exports;
+      } catch {
+        return require('node-gyp-build')(root);
+      }
+    }`,
 };
 
 const common = {
@@ -30,14 +54,18 @@ const common = {
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // CommonJS has no import.meta.url. native.ts finds the package from it, which a bundle in dist/ lies as deep in as dist/native.js.
-  define: { 'import.meta.url': 'moduleUrl' },
-  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
-  plugins: [ownRequire],
   charset: 'utf8',
   logLevel: 'warning',
 };
-await build({ ...common, entryPoints: [dist('cli/main.js')], outfile: dist('cli.cjs') });
+// CommonJS has no import.meta.url. native.ts finds the package from it, which a bundle in dist/ lies as deep in as dist/native.js.
+await build({
+  ...common,
+  entryPoints: [dist('cli/main.js')],
+  outfile: dist('cli.cjs'),
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  plugins: [instead({ 'node:module': ownRequire('moduleUrl') })],
+});
 await build({
   ...common,
   entryPoints: [dist('hook/main.js')],
@@ -47,8 +75,9 @@ await build({
   minify: true,
   lineLimit: 140,
   // The first look at `performance` makes Node load perf_hooks, for a millisecond; this is the same clock.
-  define: { ...common.define, 'performance.now': 'monotonicMs' },
-  banner: { js: `${common.banner.js}\nconst monotonicMs = () => process.uptime() * 1000;` },
+  define: { 'import.meta.url': '__filename', 'performance.now': 'monotonicMs' },
+  banner: { js: 'const monotonicMs = () => process.uptime() * 1000;' },
+  plugins: [instead(LEAN)],
 });
 
 // Which bundle a kept code was compiled from (src/corral.cts).

@@ -12,8 +12,11 @@ import vm = require('node:vm');
 
 /** SHA-256 of hook.cjs in hex, put here by scripts/bundle.mjs. */
 const BUNDLE_ID = 'id of the bundle';
-const MAX_BYTES = 8 * 1024 * 1024;
-const PIECE_BYTES = 32 * 1024;
+const BEFORE = '(function (exports, require, module, __filename, __dirname, keepCode) {';
+const AFTER = '\n})';
+/** For whatever is read, one after the other: memory that was never touched before costs more than the reading. */
+const memory = Buffer.allocUnsafeSlow(1024 * 1024);
+const PIECE_BYTES = 16 * 1024;
 /** Any access for group or others: files that a checkout or a download brought are readable. */
 const FOR_OTHERS = 0o077;
 
@@ -22,15 +25,26 @@ else require('./cli.cjs');
 
 function runHook(file: string): void {
   const cache = cachePath();
+  const source = readSource(file);
   const cachedData = cache === undefined ? undefined : readCode(cache);
-  // A bundle of ASCII only: latin1 is the encoding that costs nothing.
-  const source = `(function (exports, require, module, __filename, __dirname, keepCode) {${fs.readFileSync(file, 'latin1')}\n})`;
   const script = new vm.Script(source, { filename: file, cachedData });
   const isNew = cachedData === undefined || script.cachedDataRejected === true;
   // Called after the answer was given: by then V8 has compiled what a run needs.
   const keepCode = cache !== undefined && isNew ? () => writeCode(cache, script.createCachedData()) : undefined;
   const module = { exports: {} };
   script.runInThisContext()(module.exports, require, module, file, __dirname, keepCode);
+}
+
+/** As a function, in one string: V8 would copy what was put together. A bundle of ASCII only: latin1 is the encoding that costs nothing. */
+function readSource(file: string): string {
+  memory.write(BEFORE, 'latin1');
+  const fd = fs.openSync(file, 'r');
+  const end = BEFORE.length + fs.readSync(fd, memory, BEFORE.length, memory.length - BEFORE.length - AFTER.length, null);
+  const isWhole = fs.fstatSync(fd).size === end - BEFORE.length;
+  fs.closeSync(fd);
+  if (!isWhole) throw new Error(`${file}: expected to read the file in one piece`);
+  memory.write(AFTER, end, 'latin1');
+  return memory.toString('latin1', 0, end + AFTER.length);
 }
 
 /** One file per version of Node; undefined: there is no place, or the user wants none, by the variable that Node itself has for that. */
@@ -51,12 +65,11 @@ function readCode(cache: string): Buffer | undefined {
     fd = fs.openSync(cache, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const { uid, mode, size } = fs.fstatSync(fd);
     const isOurs = (mode & fs.constants.S_IFMT) === fs.constants.S_IFREG && uid === process.geteuid?.() && (mode & FOR_OTHERS) === 0;
-    if (!isOurs || size > MAX_BYTES) return undefined;
     const middle = BUNDLE_ID.length + (size - BUNDLE_ID.length) / 2;
-    if (!Number.isInteger(middle) || middle <= BUNDLE_ID.length) return undefined;
-    const first = Buffer.allocUnsafeSlow(middle);
-    if (fs.readSync(fd, first) !== middle || first.toString('latin1', 0, BUNDLE_ID.length) !== BUNDLE_ID) return undefined;
-    const code = first.subarray(BUNDLE_ID.length);
+    if (!isOurs || !Number.isInteger(middle) || middle <= BUNDLE_ID.length || middle > memory.length) return undefined;
+    if (fs.readSync(fd, memory, 0, middle, null) !== middle || memory.toString('latin1', 0, BUNDLE_ID.length) !== BUNDLE_ID)
+      return undefined;
+    const code = memory.subarray(BUNDLE_ID.length, middle);
     return isNextIn(fd, code) ? code : undefined;
   } catch {
     return undefined;
@@ -65,13 +78,12 @@ function readCode(cache: string): Buffer | undefined {
   }
 }
 
-/** Piece by piece: memory that was never touched before costs as much as the reading. */
+/** Piece by piece, for the reason that `memory` has. */
 function isNextIn(fd: number, bytes: Buffer): boolean {
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    const expected = bytes.subarray(at, at + PIECE_BYTES);
-    if (fs.readSync(fd, piece, 0, expected.length, null) !== expected.length) return false;
-    if (!piece.subarray(0, expected.length).equals(expected)) return false;
+    const end = Math.min(at + PIECE_BYTES, bytes.length);
+    if (fs.readSync(fd, piece, 0, end - at, null) !== end - at || bytes.compare(piece, 0, end - at, at, end) !== 0) return false;
   }
   return true;
 }

@@ -6,6 +6,7 @@
  * is kept alive only between `ref` and `unref`.
  */
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 // @ts-expect-error: it comes without types
 import loadFitting from 'node-gyp-build';
@@ -438,7 +439,7 @@ export function native(): NativeAddon {
   if (process.platform !== 'linux') {
     throw new ProcessError('ERR_UNSUPPORTED_PLATFORM', `corral needs Linux (pidfd, /proc, subreaper); this is ${process.platform}`);
   }
-  const root = fileURLToPath(new URL('..', import.meta.url));
+  const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../');
   let loaded: NativeAddon;
   try {
     const override = process.env.CORRAL_NATIVE_PATH;

@@ -11,11 +11,7 @@ export const SIGNAL_NUMBERS: Readonly<Record<string, number>> = constants.signal
 /** _NSIG - 1 of every architecture Node runs on, signal(7). */
 export const LAST_SIGNAL = 64;
 
-/** Several names share a number (SIGABRT and SIGIOT, SIGIO and SIGPOLL): the first in Node's table is the usual one. */
-const namesByNumber = new Map<number, NodeJS.Signals>();
-for (const [name, number] of Object.entries(constants.signals)) {
-  if (!namesByNumber.has(number)) namesByNumber.set(number, name as NodeJS.Signals);
-}
+const SIGNAL_NAMES = Object.keys(constants.signals) as NodeJS.Signals[];
 
 /**
  * The number of a signal.
@@ -39,7 +35,8 @@ export function signalNumberOrProbe(value: Signal, option: string): number {
 
 /** The name of a signal number; null for 0, for real-time signals (they have no name in Node) and for anything else. */
 export function signalName(number: number): NodeJS.Signals | null {
-  return namesByNumber.get(number) ?? null;
+  // Several names share a number (SIGABRT and SIGIOT, SIGIO and SIGPOLL): the first in Node's table is the usual one.
+  return SIGNAL_NAMES.find((name) => SIGNAL_NUMBERS[name] === number) ?? null;
 }
 
 /** What a wait status (wait(2)) says: exit code or signal; both null when the status is not known. */

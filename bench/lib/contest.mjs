@@ -23,11 +23,14 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** Without what the user has set for Node: it may load certificates at every start, or have others preload modules, and flatter whom it slows. */
+const PLAIN_ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+
 /** Runs a command to its end; what it printed, or why there is nothing. */
 function execute({ command, env, isolate }, deadlineMs) {
   const [file, ...args] = isolate ? isolated(command) : command;
   return new Promise((resolve) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true });
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...PLAIN_ENVIRONMENT, ...env }, detached: true });
     let stdout = '';
     let stderr = '';
     let late = false;
