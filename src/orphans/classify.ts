@@ -96,14 +96,18 @@ interface Fit {
 }
 
 class Judge {
-  private readonly protection: Protection;
+  private known: Protection | undefined;
 
   constructor(
     private readonly table: ProcessTable,
     private readonly policy: OrphanPolicy,
     private readonly facts: Facts,
-  ) {
-    this.protection = new Protection(table, policy, facts);
+  ) {}
+
+  /** Made when there is somebody to protect: most looks find nobody. */
+  private get protection(): Protection {
+    this.known ??= new Protection(this.table, this.policy, this.facts);
+    return this.known;
   }
 
   verdictOn(process: ProcessInfo): Verdict | undefined {
