@@ -41,7 +41,7 @@ const LEAN = {
       const found = existsSync('/etc/alpine-release') ? undefined : places.find((file) => existsSync(file));
       const addon = { exports: {} };
       try {
-        process.dlopen(addon, found);
+        process.dlopen(addon, found); // throws, too, when nothing was found
         return addon.exports;
       } catch {
         return require('node-gyp-build')(root);

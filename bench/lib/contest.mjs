@@ -23,7 +23,7 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Without what the user has set for Node: it may load certificates at every start, or have others preload modules, and flatter whom it slows. */
+/** Without what the user has set for Node: what slows every start of it (certificates, preloaded modules) hides what somebody adds to one. */
 const PLAIN_ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
 
 /** Runs a command to its end; what it printed, or why there is nothing. */
