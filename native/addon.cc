@@ -3,6 +3,7 @@
 // event.
 
 #include <napi.h>
+#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -184,6 +185,28 @@ Napi::Value kernel(const Napi::CallbackInfo &info) {
   return {info.Env(), convert::kernel_report(info.Env(), sys::kernel())};
 }
 
+Napi::Value try_kernel(const Napi::CallbackInfo &info) {
+  return {info.Env(), convert::kernel_trial(info.Env())};
+}
+
+Napi::Value local_time(const Napi::CallbackInfo &info) {
+  return Napi::String::New(info.Env(), sys::local_time(info[0].As<Napi::Number>().Int64Value()));
+}
+
+// Undefined where it can not be mapped, or the environment allows no memory of others (Electron).
+Napi::Value map_file(const Napi::CallbackInfo &info) {
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const auto size = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
+  void *start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+  if (start == MAP_FAILED) return info.Env().Undefined();
+  const auto unmap = [](napi_env, void *data, void *size) { (void)munmap(data, reinterpret_cast<size_t>(size)); };
+  napi_value buffer = nullptr;
+  if (napi_create_external_buffer(info.Env(), size, start, unmap, reinterpret_cast<void *>(size), &buffer) == napi_ok)
+    return {info.Env(), buffer};
+  (void)munmap(start, size);
+  return info.Env().Undefined();
+}
+
 Napi::Value ended_children(const Napi::CallbackInfo &info) {
   std::vector<corral_member> children;
   int error = sys::ended_children(&children);
@@ -260,42 +283,54 @@ Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(info.Env(), watchdog::disarm());
 }
 
+// By template: a function given as a value would have data of its own, freed by a finalizer, for each export.
+struct Exports {
+  template <auto function> void add(const char *name) const {
+    exports.Set(name, Napi::Function::New<function>(env, name, state));
+  }
+
+  Napi::Env env;
+  mutable Napi::Object exports;
+  State *state;
+};
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto *state = new State(new Environment());
   env.AddCleanupHook([](State *ending) { delete ending; }, state); // after Environment::shut, whose hook is newer
-  const auto add = [&](const char *name, auto function) {
-    exports.Set(name, Napi::Function::New(env, function, name, state));
-  };
-  add("listen", listen);
-  add("ref", ref);
-  add("unref", unref);
-  add("spawn", spawn);
-  add("stop", stop);
-  add("kill", kill);
-  add("open", open);
-  add("pipes", pipes);
-  add("pipesTaken", pipes_taken);
-  add("signal", signal);
-  add("close", close);
-  add("removeLeaf", remove_leaf);
-  add("scan", scan);
-  add("startTicks", start_ticks);
-  add("lineage", lineage);
-  add("kernel", kernel);
-  add("endedChildren", ended_children);
-  add("reapAdopted", reap_adopted);
-  add("setSubreaper", set_subreaper);
-  add("getenv", get_env);
-  add("lookupUser", lookup_user);
-  add("lookupGroup", lookup_group);
-  add("terminalGroup", terminal_group);
-  add("setTerminalGroup", set_terminal_group);
-  add("terminalModes", terminal_modes);
-  add("setTerminalModes", set_terminal_modes);
-  add("suspend", suspend);
-  add("leave", leave);
-  add("watchdogArm", watchdog_arm);
-  add("watchdogDisarm", watchdog_disarm);
+  const Exports all{env, exports, state};
+  all.add<listen>("listen");
+  all.add<ref>("ref");
+  all.add<unref>("unref");
+  all.add<spawn>("spawn");
+  all.add<stop>("stop");
+  all.add<kill>("kill");
+  all.add<open>("open");
+  all.add<pipes>("pipes");
+  all.add<pipes_taken>("pipesTaken");
+  all.add<signal>("signal");
+  all.add<close>("close");
+  all.add<remove_leaf>("removeLeaf");
+  all.add<scan>("scan");
+  all.add<start_ticks>("startTicks");
+  all.add<lineage>("lineage");
+  all.add<kernel>("kernel");
+  all.add<try_kernel>("tryKernel");
+  all.add<local_time>("localTime");
+  all.add<map_file>("mapFile");
+  all.add<ended_children>("endedChildren");
+  all.add<reap_adopted>("reapAdopted");
+  all.add<set_subreaper>("setSubreaper");
+  all.add<get_env>("getenv");
+  all.add<lookup_user>("lookupUser");
+  all.add<lookup_group>("lookupGroup");
+  all.add<terminal_group>("terminalGroup");
+  all.add<set_terminal_group>("setTerminalGroup");
+  all.add<terminal_modes>("terminalModes");
+  all.add<set_terminal_modes>("setTerminalModes");
+  all.add<suspend>("suspend");
+  all.add<leave>("leave");
+  all.add<watchdog_arm>("watchdogArm");
+  all.add<watchdog_disarm>("watchdogDisarm");
 #ifdef CORRAL_UNVERIFIED_MARK
   exports.Set("unverified", CORRAL_UNVERIFIED_MARK);
 #endif

@@ -509,10 +509,15 @@ napi_value kernel_report(napi_env env, const sys::Kernel &kernel) {
   report.number("pageSize", static_cast<double>(kernel.page_size));
   report.flag("pidfd", kernel.pidfd);
   report.flag("pidfdGroupSignal", kernel.pidfd_group_signal);
-  report.flag("pidfdExitInfo", kernel.pidfd_exit_info);
   report.flag("procChildren", kernel.proc_children);
   report.flag("closeRange", kernel.close_range);
   report.flag("subreaper", kernel.subreaper);
+  return report.done();
+}
+
+napi_value kernel_trial(napi_env env) {
+  Writer report(env);
+  report.flag("pidfdExitInfo", sys::has_pidfd_exit_info());
   sys::KeeperForm form = sys::KeeperForm::kNone;
   int error = sys::probe_keeper(&form);
   report.text("keeper", form == sys::KeeperForm::kMemfd ? "memfd" : form == sys::KeeperForm::kFile ? "file" : "");

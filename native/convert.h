@@ -28,6 +28,7 @@ bool scan_request(napi_env env, napi_value value, uint32_t *ret_id, sys::ScanReq
 napi_value events(napi_env env, std::vector<Event> &events);
 napi_value members(napi_env env, const std::vector<corral_member> &members);
 napi_value kernel_report(napi_env env, const sys::Kernel &kernel);
+napi_value kernel_trial(napi_env env);
 napi_value descriptors(napi_env env, const int (&fds)[3]);
 napi_value user_ids(napi_env env, const sys::UserIds &ids);
 napi_value numbers_or_errno(napi_env env, int error, const std::vector<int32_t> &numbers);

@@ -3,7 +3,8 @@
  * Loading forty modules costs more than everything a short command does.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { projectRoot } from './lib/command.mjs';
@@ -22,6 +23,13 @@ const instead = (texts) => ({
   },
 });
 
+/** Those entries whose names occur in what is bundled. */
+function mentioned(numbers) {
+  const sources = readdirSync(dist('.'), { recursive: true }).filter((file) => file.endsWith('.js'));
+  const text = sources.map((file) => readFileSync(dist(file), 'utf8')).join('\n');
+  return Object.fromEntries(Object.entries(numbers).filter(([name]) => new RegExp(`\\b${name}\\b`).test(text)));
+}
+
 /** A CommonJS bundle has a require() of its own; `node:module` takes a millisecond to load. */
 const ownRequire = (place) => `export const createRequire = (base) => {
   if (base !== ${place}) throw new Error('only its own require() is in a bundle');
@@ -33,22 +41,17 @@ const LEAN = {
   'node:module': ownRequire('__filename'),
   // Of a bundle, import.meta.url is its path.
   'node:url': 'export const fileURLToPath = (file) => file;',
+  // The default import of a CommonJS module becomes a new object with a getter for each of its names, in every file that has it.
+  'node:path': `export default require('node:path');`,
+  // The numbers are those of the kernel on every architecture that there are binaries for (asm-generic/errno.h, signal(7)).
+  'node:os': `export const constants = ${JSON.stringify({ signals: constants.signals, errno: mentioned(constants.errno) })};
+    export const homedir = () => require('node:os').homedir();`,
   'node:timers/promises': 'export const setTimeout = (ms) => new Promise((resolve) => void globalThis.setTimeout(resolve, ms));',
-  // The two usual places, in the order of the loader, which knows all the others (and that a binary for glibc is none for Alpine).
-  'node-gyp-build': `import { existsSync } from 'node:fs';
-    export default function load(root) {
-      const places = [root + 'build/Release/corral.node', root + 'prebuilds/linux-' + process.arch + '/corral.glibc.node'];
-      const found = existsSync('/etc/alpine-release') ? undefined : places.find((file) => existsSync(file));
-      const addon = { exports: {} };
-      try {
-        process.dlopen(addon, found); // throws, too, when nothing was found
-        return addon.exports;
-      } catch {
-        return require('node-gyp-build')(root);
-      }
-    }`,
+  // The launcher has it already, from one of the usual places (corral.cts).
+  'node-gyp-build': `export default (root) => (typeof addon === 'object' ? addon : require('node-gyp-build')(root));`,
 };
 
+const MODULE = 'exports, require, module, __filename, __dirname';
 const common = {
   bundle: true,
   platform: 'node',
@@ -76,7 +79,12 @@ await build({
   lineLimit: 140,
   // The first look at `performance` makes Node load perf_hooks, for a millisecond; this is the same clock.
   define: { 'import.meta.url': '__filename', 'performance.now': 'monotonicMs' },
-  banner: { js: 'const monotonicMs = () => process.uptime() * 1000;' },
+  // A script whose value is a function, for the launcher (corral.cts), and a module that runs.
+  banner: {
+    js: `((hook) => typeof module === 'object' ? hook(${MODULE}) : hook)(function (${MODULE}, keepCode, addon) {
+const monotonicMs = () => process.uptime() * 1000;`,
+  },
+  footer: { js: '})' },
   plugins: [instead(LEAN)],
 });
 

@@ -12,39 +12,67 @@ import vm = require('node:vm');
 
 /** SHA-256 of hook.cjs in hex, put here by scripts/bundle.mjs. */
 const BUNDLE_ID = 'id of the bundle';
-const BEFORE = '(function (exports, require, module, __filename, __dirname, keepCode) {';
-const AFTER = '\n})';
-/** For whatever is read, one after the other: memory that was never touched before costs more than the reading. */
-const memory = Buffer.allocUnsafeSlow(1024 * 1024);
-const PIECE_BYTES = 16 * 1024;
+/** A file of code that is larger was not made by us. */
+const MAX_BYTES = 4 * 1024 * 1024;
 /** Any access for group or others: files that a checkout or a download brought are readable. */
 const FOR_OTHERS = 0o077;
 
 if (process.argv[2] === 'hook') runHook(path.join(__dirname, 'hook.cjs'));
 else require('./cli.cjs');
 
+/** What is needed of it here. */
+interface Addon {
+  /** src/native.ts; an older binary has it not. */
+  mapFile?(fd: number, size: number): Buffer | undefined;
+}
+
 function runHook(file: string): void {
+  const addon = loadAddon();
   const cache = cachePath();
-  const source = readSource(file);
-  const cachedData = cache === undefined ? undefined : readCode(cache);
+  const source = readSource(file, addon);
+  const cachedData = cache === undefined ? undefined : readCode(cache, addon);
   const script = new vm.Script(source, { filename: file, cachedData });
   const isNew = cachedData === undefined || script.cachedDataRejected === true;
   // Called after the answer was given: by then V8 has compiled what a run needs.
   const keepCode = cache !== undefined && isNew ? () => writeCode(cache, script.createCachedData()) : undefined;
   const module = { exports: {} };
-  script.runInThisContext()(module.exports, require, module, file, __dirname, keepCode);
+  script.runInThisContext()(module.exports, require, module, file, __dirname, keepCode, addon);
 }
 
-/** As a function, in one string: V8 would copy what was put together. A bundle of ASCII only: latin1 is the encoding that costs nothing. */
-function readSource(file: string): string {
-  memory.write(BEFORE, 'latin1');
+/**
+ * From the two usual places; undefined: src/native.ts has to find it, which knows all the others (and that a binary for glibc is none for
+ * Alpine), and says why when there is none.
+ */
+function loadAddon(): Addon | undefined {
+  if (process.env.CORRAL_NATIVE_PATH) return undefined;
+  const root = path.dirname(__dirname);
+  const places = [`${root}/build/Release/corral.node`, `${root}/prebuilds/linux-${process.arch}/corral.glibc.node`];
+  const found = fs.existsSync('/etc/alpine-release') ? undefined : places.find((place) => fs.existsSync(place));
+  if (found === undefined) return undefined;
+  const loaded = { exports: {} };
+  try {
+    process.dlopen(loaded, found);
+    return loaded.exports as Addon;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A bundle of ASCII only: latin1 is the encoding that costs nothing. */
+function readSource(file: string, addon: Addon | undefined): string {
   const fd = fs.openSync(file, 'r');
-  const end = BEFORE.length + fs.readSync(fd, memory, BEFORE.length, memory.length - BEFORE.length - AFTER.length, null);
-  const isWhole = fs.fstatSync(fd).size === end - BEFORE.length;
+  const bytes = contentOf(fd, fs.fstatSync(fd).size, addon);
   fs.closeSync(fd);
-  if (!isWhole) throw new Error(`${file}: expected to read the file in one piece`);
-  memory.write(AFTER, end, 'latin1');
-  return memory.toString('latin1', 0, end + AFTER.length);
+  if (bytes === undefined) throw new Error(`${file}: expected to read the file in one piece`);
+  return bytes.toString('latin1');
+}
+
+/** Where that is possible the very pages that the kernel has of the file: memory of our own costs more, by its page faults, than reading. */
+function contentOf(fd: number, size: number, addon: Addon | undefined): Buffer | undefined {
+  const mapped = addon?.mapFile?.(fd, size);
+  if (mapped !== undefined) return mapped;
+  const bytes = Buffer.allocUnsafeSlow(size);
+  return fs.readSync(fd, bytes, 0, size, null) === size ? bytes : undefined;
 }
 
 /** One file per version of Node; undefined: there is no place, or the user wants none, by the variable that Node itself has for that. */
@@ -58,34 +86,24 @@ function cachePath(): string | undefined {
 }
 
 /** undefined: there is none, or it is not to be trusted. */
-function readCode(cache: string): Buffer | undefined {
+function readCode(cache: string, addon: Addon | undefined): Buffer | undefined {
   let fd: number | undefined;
   try {
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
     fd = fs.openSync(cache, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const { uid, mode, size } = fs.fstatSync(fd);
     const isOurs = (mode & fs.constants.S_IFMT) === fs.constants.S_IFREG && uid === process.geteuid?.() && (mode & FOR_OTHERS) === 0;
+    if (!isOurs || size > MAX_BYTES) return undefined;
+    const bytes = contentOf(fd, size, addon);
     const middle = BUNDLE_ID.length + (size - BUNDLE_ID.length) / 2;
-    if (!isOurs || !Number.isInteger(middle) || middle <= BUNDLE_ID.length || middle > memory.length) return undefined;
-    if (fs.readSync(fd, memory, 0, middle, null) !== middle || memory.toString('latin1', 0, BUNDLE_ID.length) !== BUNDLE_ID)
-      return undefined;
-    const code = memory.subarray(BUNDLE_ID.length, middle);
-    return isNextIn(fd, code) ? code : undefined;
+    if (bytes === undefined || !Number.isInteger(middle) || bytes.toString('latin1', 0, BUNDLE_ID.length) !== BUNDLE_ID) return undefined;
+    const code = bytes.subarray(BUNDLE_ID.length, middle);
+    return code.length > 0 && code.equals(bytes.subarray(middle)) ? code : undefined;
   } catch {
     return undefined;
   } finally {
     if (fd !== undefined) fs.closeSync(fd);
   }
-}
-
-/** Piece by piece, for the reason that `memory` has. */
-function isNextIn(fd: number, bytes: Buffer): boolean {
-  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    const end = Math.min(at + PIECE_BYTES, bytes.length);
-    if (fs.readSync(fd, piece, 0, end - at, null) !== end - at || bytes.compare(piece, 0, end - at, at, end) !== 0) return false;
-  }
-  return true;
 }
 
 /** Never throws: without it the next run is slower, nothing else. */

@@ -229,11 +229,15 @@ export interface KernelReport {
   pidfd: boolean;
   /** PIDFD_SIGNAL_PROCESS_GROUP, 6.9. */
   pidfdGroupSignal: boolean;
-  /** PIDFD_GET_INFO with exit status, 6.15. */
-  pidfdExitInfo: boolean;
   procChildren: boolean;
   closeRange: boolean;
   subreaper: boolean;
+}
+
+/** What can only be tried. */
+export interface KernelTrial {
+  /** PIDFD_GET_INFO with exit status, 6.15. */
+  pidfdExitInfo: boolean;
   /** How the keeper is executed: 'memfd', 'file', or '' when it can not be; then `keeperErrno` (negative) says why. */
   keeper: 'memfd' | 'file' | '';
   keeperErrno: number;
@@ -302,6 +306,15 @@ export interface NativeAddon {
 
   /** Capability probe; use `kernel()` below, which keeps the answer. */
   kernel(): KernelReport;
+  /** Starts a process and makes an image of the keeper, which takes as long as a spawn each: for `corral doctor`. */
+  tryKernel(): KernelTrial;
+  /** Local time to the second, without zone, of whole seconds since the epoch: 2026-02-03T04:05:06; '' outside of the years 0 to 9999. */
+  localTime(seconds: number): string;
+  /**
+   * The first `size` bytes of a file as memory, which is not copied (mmap(2)): whoever writes to it ends the process, and so does reading it
+   * once the file has been cut shorter. undefined: it can not be had that way. For the launcher (corral.cts).
+   */
+  mapFile(fd: number, size: number): Buffer | undefined;
   /** A variable as `environ` has it; null = unset. Tells whether this environment's process.env writes through to `environ`. */
   getenv(name: string): string | null;
   /** uid, gid and all groups of a user name from the name service; null = unknown. */
@@ -347,7 +360,7 @@ const receivers = new Map<number, Receiver>();
 
 let report: KernelReport | undefined;
 
-/** What this kernel offers; asked once, since the answer takes as long as a spawn, and again when it was asked without a descriptor free. */
+/** What this kernel offers; asked once, and again when it was asked without a descriptor free. */
 export function kernel(): KernelReport {
   if (report !== undefined) return report;
   const answer = native().kernel();
@@ -428,6 +441,11 @@ function dispatch(event: NativeEvent): void {
   }
   receiver[receive](event);
   if (event.type === 'started' && event.hasPipes) native().pipesTaken(event.id);
+}
+
+/** The addon, if somebody has loaded it. */
+export function loadedNative(): NativeAddon | undefined {
+  return addon;
 }
 
 /**

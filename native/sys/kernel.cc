@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -46,7 +47,10 @@ int exit_at_once(void *) {
 // Tried on a process that was reaped, since 6.13 and 6.14 have the call without the exit status, and ignore a bit of
 // the mask that they do not know. The child has no exit signal: nobody who waits for any child sees it, nor does a
 // handler of SIGCHLD run.
-bool has_exit_info() {
+//
+// Unknown when there was no descriptor or no process to try it with: that says nothing about the kernel.
+enum class Tried : int { kUnknown, kNo, kYes };
+Tried try_exit_info() {
   alignas(16) char stack[1024];
   sigset_t all, before;
   (void)sigfillset(&all);
@@ -60,8 +64,9 @@ bool has_exit_info() {
   }
   if (pid > 0) (void)waitpid(static_cast<pid_t>(pid), nullptr, __WALL);
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  const Fd pidfd(descriptor < 0 ? -1 : descriptor);
-  return pidfd && pidfd_exit_status(pidfd.get(), &status) == 0;
+  if (pid <= 0 || descriptor < 0) return Tried::kUnknown;
+  const Fd pidfd(descriptor);
+  return pidfd_exit_status(pidfd.get(), &status) == 0 ? Tried::kYes : Tried::kNo;
 }
 
 Kernel probe() {
@@ -75,7 +80,6 @@ Kernel probe() {
   // must not be that of a moment in which there was none.
   k.pidfd = pidfd_open(-1) == -EINVAL && pidfd_signal(-1, 0) == -EBADF;
   k.pidfd_group_signal = k.pidfd && pidfd_signal_group(-1, 0) == -EBADF; // EINVAL: an unknown flag
-  k.pidfd_exit_info = k.pidfd && has_exit_info();
   char path[64];
   (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", static_cast<int>(getpid()));
   k.proc_children = access(path, R_OK) == 0;
@@ -129,6 +133,19 @@ int64_t monotonic_us() {
   return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
 }
 
+std::string local_time(int64_t seconds_since_epoch) {
+  const time_t time = seconds_since_epoch;
+  struct tm parts;
+  tzset(); // localtime_r need not look at a TZ that has changed
+  if (localtime_r(&time, &parts) == nullptr) return "";
+  const int year = parts.tm_year + 1900;
+  if (year < 0 || year > 9999) return "";
+  char text[32];
+  (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d", year, parts.tm_mon + 1, parts.tm_mday,
+                 parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return text;
+}
+
 std::string boot_id() {
   Fd fd(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
   char buffer[64];
@@ -141,6 +158,12 @@ std::string boot_id() {
 const Kernel &kernel() {
   static const Kernel *probed = new Kernel(probe()); // never destroyed: threads of ours outlive static destruction
   return *probed;
+}
+
+bool has_pidfd_exit_info() {
+  static std::atomic<Tried> known{Tried::kUnknown};
+  if (known == Tried::kUnknown) known = kernel().pidfd ? try_exit_info() : Tried::kNo;
+  return known == Tried::kYes;
 }
 
 } // namespace corral::sys

@@ -29,14 +29,21 @@ inline int64_t monotonic_ms() {
   return monotonic_us() / 1000;
 }
 
+// Local time to the second by the C library (TZ, /etc/localtime): 2026-02-03T04:05:06. "" outside of the years 0 to
+// 9999.
+std::string local_time(int64_t seconds_since_epoch);
+
 struct Kernel {
   std::string release;
   long ticks_per_second = 100, page_size = 4096;
-  bool pidfd = false, pidfd_group_signal = false, pidfd_exit_info = false;
+  bool pidfd = false, pidfd_group_signal = false;
   bool proc_children = false, close_range = false, subreaper = false;
 };
 
 const Kernel &kernel();
+
+// Whether pidfd_exit_status() can answer at all. Starts a process the first time, so it is asked only where it matters.
+bool has_pidfd_exit_info();
 
 // /proc/sys/kernel/random/boot_id; "" when it can not be read now (no descriptor free, no /proc).
 std::string boot_id();

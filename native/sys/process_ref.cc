@@ -79,7 +79,7 @@ int foreign_exit_status(int32_t pid, uint64_t ticks, int pidfd, int *ret_status)
   // Not there any more, or another's number: it is being reaped at this moment. The kernel tells once that is done, and
   // then hangs the descriptor up. Any other error (no descriptor free) says nothing of the kind.
   const bool is_leaving = error == -ESRCH || (error == 0 && (row.start_ticks != ticks || row.state == 'X'));
-  return is_leaving && kernel().pidfd_exit_info ? -EAGAIN : -ENODATA;
+  return is_leaving && has_pidfd_exit_info() ? -EAGAIN : -ENODATA;
 }
 
 // The kernel keeps a number as long as anybody uses it in any role, and F_SETOWN (fcntl(2)) refuses one that nobody

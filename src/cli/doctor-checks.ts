@@ -1,11 +1,13 @@
 /** What the facts of a machine mean for corral. Pure: facts in, a list of findings out. */
-import type { KernelReport } from '../native.js';
+import type { KernelReport, KernelTrial } from '../native.js';
+
+type KernelFacts = KernelReport & KernelTrial;
 
 export interface MachineFacts {
   platform: string;
   nodeVersion: string;
   /** undefined: the addon could not be loaded, and why. */
-  kernel: KernelReport | undefined;
+  kernel: KernelFacts | undefined;
   addonProblem: string | undefined;
   pid: number;
   /** Who we are by the /proc that is mounted here; undefined: not in it, or none is. */
@@ -86,7 +88,7 @@ function platformFindings(facts: MachineFacts): Finding[] {
   ];
 }
 
-function kernelFindings(kernel: KernelReport): Finding[] {
+function kernelFindings(kernel: KernelFacts): Finding[] {
   const needed = (subject: string, present: boolean, since: string, hint: string): Finding =>
     present ? { subject, state: 'ok', found: 'yes' } : { subject, state: 'missing', found: `no (Linux ${since})`, hint };
   const useful = (subject: string, present: boolean, since: string, hint: string): Finding =>
@@ -118,7 +120,7 @@ function procFinding({ pid, procPid }: MachineFacts): Finding {
   };
 }
 
-function keeperFinding(kernel: KernelReport): Finding {
+function keeperFinding(kernel: KernelTrial): Finding {
   const subject = 'keeper';
   if (kernel.keeper === 'memfd') return { subject, state: 'ok', found: 'runs from memory' };
   if (kernel.keeper === 'file')

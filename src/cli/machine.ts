@@ -1,6 +1,6 @@
 /** Reads what `corral doctor` reports on. Leaves nothing changed; what can not be found out is undefined. */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { kernel as kernelReport, LEAF_CLONED, LEAF_FREEZE, LEAF_KILL } from '../native.js';
+import { kernel as kernelReport, LEAF_CLONED, LEAF_FREEZE, LEAF_KILL, native } from '../native.js';
 import { planSpawn } from '../process/options.js';
 import { spawnPlanned } from '../process/spawn.js';
 import { snapshot } from '../tree/scan.js';
@@ -11,7 +11,7 @@ export async function readMachine(): Promise<MachineFacts> {
   let kernel: MachineFacts['kernel'];
   let addonProblem: string | undefined;
   try {
-    kernel = kernelReport();
+    kernel = { ...kernelReport(), ...native().tryKernel() };
   } catch (error) {
     addonProblem = explain(error);
   }

@@ -53,10 +53,17 @@ export async function lockWithin(file: string, timeoutMs: number): Promise<Lock 
 let count = 0;
 
 function acquire(file: string, depth: number): Lock | undefined {
-  const existing = read(file);
-  if (existing !== undefined && !isForgotten(file, existing)) return undefined;
   const content = JSON.stringify(ourselves());
-  if (!create(file, content) && !(removeForgotten(file, depth) && create(file, content))) return undefined;
+  const isHeld = () => {
+    const existing = read(file);
+    return existing !== undefined && !isForgotten(file, existing);
+  };
+  try {
+    if (!create(file, content) && (isHeld() || !(removeForgotten(file, depth) && create(file, content)))) return undefined;
+  } catch (error) {
+    if (isHeld()) return undefined; // a full disk lets nobody make one, and whoever has one has it
+    throw error;
+  }
   let held = true;
   const release = () => {
     if (!held) return;

@@ -8,6 +8,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -19,6 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { loadedNative } from '../native.js';
 import { lockWithin } from './lock.js';
 import { logPlace, stateLogPath, staysBelow } from './paths.js';
 
@@ -88,22 +90,23 @@ export async function appendRun(record: RunRecord, options: AppendOptions): Prom
   const { projectRoot, env = process.env, configuredPath = null, keep = DEFAULT_KEEP, timeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = options;
   const place = logPlace(projectRoot, env, configuredPath);
   const warnings = [...place.warnings];
-  const places = configuredPath === null ? new Set([place.path, stateLogPath(projectRoot, env)]) : [place.path];
-  for (const file of places) {
+  const isIn = async (file: string, within?: string): Promise<boolean> => {
     try {
-      const within = file === place.path ? place.within : undefined;
       warnings.push(...(await appendTo(file, within, record, keep, timeoutMs)));
-      return { path: file, warnings };
+      return true;
     } catch (error) {
       warnings.push(`${file}: the run could not be recorded: ${(error as Error).message}`);
+      return false;
     }
-  }
-  return { warnings };
+  };
+  if (await isIn(place.path, place.within)) return { path: place.path, warnings };
+  const fallback = configuredPath === null ? stateLogPath(projectRoot, env) : place.path;
+  return fallback !== place.path && (await isIn(fallback)) ? { path: fallback, warnings } : { warnings };
 }
 
 async function appendTo(file: string, within: string | undefined, record: RunRecord, keep: number, timeoutMs: number): Promise<string[]> {
   const directory = path.dirname(file);
-  mkdirSync(directory, { recursive: true, mode: within === undefined ? 0o700 : 0o777 });
+  if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: within === undefined ? 0o700 : 0o777 });
   // Again, after making it: what did not exist before could be a link now.
   if (within !== undefined && !staysBelow(directory, within)) throw new Error(`${directory} leads out of the project`);
   const lock = await lockWithin(`${file}.lock`, timeoutMs);
@@ -150,10 +153,19 @@ export function readRuns(file: string): { runs: RunRecord[]; problem?: string } 
 
 /** Python's datetime.now().isoformat(), which readers of this log know: no zone, six digits, of which the clock of JavaScript fills three. */
 export function localTimestamp(date: Date): string {
-  const two = (value: number) => String(value).padStart(2, '0');
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-  return `${day}T${time}.${String(date.getMilliseconds()).padStart(3, '0')}000`;
+  const seconds = Math.floor(date.getTime() / 1000);
+  // V8 takes half a millisecond to load its time zones.
+  const time = loadedNative()?.localTime(seconds) || localTime(date);
+  return `${time}.${padded(date.getTime() - seconds * 1000, 3)}000`;
+}
+
+function localTime(date: Date): string {
+  const day = `${date.getFullYear()}-${padded(date.getMonth() + 1)}-${padded(date.getDate())}`;
+  return `${day}T${padded(date.getHours())}:${padded(date.getMinutes())}:${padded(date.getSeconds())}`;
+}
+
+function padded(value: number, digits = 2): string {
+  return String(value).padStart(digits, '0');
 }
 
 function isRun(entry: unknown): entry is RunRecord {

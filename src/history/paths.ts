@@ -45,8 +45,8 @@ export function stateLogPath(projectRoot: string, env: NodeJS.ProcessEnv = proce
 /** Whether a path, as far as it exists, is a directory (or nothing yet) below `root` once links are followed. */
 export function staysBelow(directory: string, root: string): boolean {
   try {
-    const real = realpathSync(nearestExisting(directory));
-    const realRoot = realpathSync(root);
+    const real = realpathSync.native(nearestExisting(directory));
+    const realRoot = realpathSync.native(root);
     return real === realRoot || real.startsWith(realRoot === '/' ? '/' : `${realRoot}/`);
   } catch {
     return false; // A link that leads nowhere would be followed by whoever creates its target.
@@ -65,7 +65,7 @@ function exists(file: string): boolean {
 function projectId(projectRoot: string): string {
   let real = path.resolve(projectRoot);
   try {
-    real = realpathSync(real);
+    real = realpathSync.native(real);
   } catch {
     // It is gone; its name is as good.
   }

@@ -107,8 +107,10 @@ export function hookFailure(error: string, graceful: boolean, facts: AnswerFacts
 }
 
 /** SessionStart → session_start__process_cleanup */
-export function hookName(event: string | undefined): string {
-  const words = (event ?? 'SessionStart').replace(/[^A-Za-z0-9]+/g, '_').replace(/([a-z0-9])([A-Z])/g, '$1_$2');
+export function hookName(event = 'SessionStart'): string {
+  // Known as it is: the expressions below are compiled to machine code for a single use, at every session start.
+  if (event === 'SessionStart') return 'session_start__process_cleanup';
+  const words = event.replace(/[^A-Za-z0-9]+/g, '_').replace(/([a-z0-9])([A-Z])/g, '$1_$2');
   return `${words.toLowerCase().slice(0, 60)}__process_cleanup`;
 }
 

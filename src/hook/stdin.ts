@@ -4,7 +4,8 @@
  */
 import { fstatSync, read, readSync } from 'node:fs';
 
-const CHUNK_BYTES = 65_536;
+/** An event is rarely longer. Node has the memory for less than 4 KiB already. */
+const CHUNK_BYTES = 4000;
 const RETRY_MS = 5;
 
 export type HookInput =
@@ -59,14 +60,14 @@ function isLeading(byte: number | undefined): boolean {
 
 /** Collects chunks until they hold an object, can not hold one, or are too many. Pure: the clock is the caller's. */
 export class InputCollector {
-  readonly #chunks: Uint8Array[] = [];
+  readonly #chunks: Buffer[] = [];
   readonly #end = new JsonObjectEnd();
   #length = 0;
 
   constructor(readonly maxBytes: number) {}
 
   /** The input, as soon as it is decided. */
-  push(chunk: Uint8Array): HookInput | undefined {
+  push(chunk: Buffer): HookInput | undefined {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
     const end = this.#end.push(chunk);
@@ -74,7 +75,7 @@ export class InputCollector {
     if ((end === 'more' ? this.#length : end) > this.maxBytes) {
       return { kind: 'garbage', problem: `no JSON object ends within ${this.maxBytes} bytes` };
     }
-    if (end !== 'more') return parse(Buffer.concat(this.#chunks).subarray(0, end));
+    if (end !== 'more') return parse(this.#chunks.length === 1 ? chunk.subarray(0, end) : Buffer.concat(this.#chunks).subarray(0, end));
     return undefined;
   }
 
@@ -85,9 +86,9 @@ export class InputCollector {
 }
 
 function parse(bytes: Buffer): HookInput {
-  const text = bytes.toString('utf8').replace(/^\ufeff/, '');
+  const text = bytes.toString('utf8');
   try {
-    return { kind: 'json', value: JSON.parse(text) as Record<string, unknown> };
+    return { kind: 'json', value: JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as Record<string, unknown> };
   } catch (error) {
     return { kind: 'garbage', problem: `not valid JSON: ${(error as Error).message}` };
   }

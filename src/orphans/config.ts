@@ -55,8 +55,9 @@ export function userConfigPath(env: NodeJS.ProcessEnv = process.env): string {
 
 function readLayer(kind: Layer['kind'], file: string): Layer {
   try {
-    // statSync first: opening a named pipe would wait for its writer.
-    const status = statSync(file);
+    // First: opening a named pipe would wait for its writer. Most files are not there, and an error made and caught takes as long as reading one.
+    const status = statSync(file, { throwIfNoEntry: false });
+    if (status === undefined) return { kind, origin: file };
     if (!status.isFile()) return { kind, origin: file, problem: 'expected a file' };
     if (status.size > MAX_FILE_BYTES)
       return { kind, origin: file, problem: `expected at most ${MAX_FILE_BYTES} bytes, received ${status.size}` };
@@ -79,7 +80,7 @@ function currentDirectory(): string {
 
 function isDirectory(file: string): boolean {
   try {
-    return statSync(file).isDirectory();
+    return statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
   } catch {
     return false;
   }

@@ -7,7 +7,7 @@
  * process through its pidfd and after its verdict was reached once more on a fresh look; never a group. What a tree of corral has left
  * is ended as a tree, when the limit of a run has room for all of it.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { invalidArgument, type ProcessError } from '../errors.js';
@@ -72,10 +72,15 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   if (dryRun) return run.judgeOnly(await lookAround());
   requirePidfd();
 
+  // Threads of the addon look, and meanwhile this one sees to the lock. What another sweep ends meanwhile is seen to be gone later.
+  const looking = lookAround();
   const lock = run.lock(env);
-  if (lock === 'locked') return run.report({ skipped: 'locked' });
+  if (lock === 'locked') {
+    await looking.catch(() => undefined); // nothing of it matters any more, and nothing shall go on when we have answered
+    return run.report({ skipped: 'locked' });
+  }
   try {
-    await run.cleanUp(await lookAround(), lookAround);
+    await run.cleanUp(await looking, lookAround);
     return await run.record(env, options.event);
   } finally {
     lock?.release();
@@ -126,7 +131,7 @@ class Run {
   lock(env: NodeJS.ProcessEnv): Lock | 'locked' | undefined {
     const directory = stateDirectory(env);
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
       return tryLock(path.join(directory, 'sweep.lock')) ?? 'locked';
     } catch (error) {
       this.warnings.push(`${directory}: no lock could be made: ${(error as Error).message}; another sweep at the same time is not noticed`);

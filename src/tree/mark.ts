@@ -85,13 +85,23 @@ function firstMark(): number | null {
     : null;
 }
 
+/** A table of fixed widths: name, soft and hard limit begin in these columns of a line (proc_pid_limits(5), fs/proc/base.c of the kernel). */
+const LIMIT = '\nMax realtime timeout ';
+const SOFT = 27;
+const HARD = 48;
+const WIDTH = 20;
+
 function limitsOf(pid: number | 'self'): { soft: string; hard: string } | undefined {
+  let text: string;
   try {
-    const [, soft, hard] = /^Max realtime timeout +(\S+) +(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1')) ?? [];
-    return soft === undefined || hard === undefined ? undefined : { soft, hard };
+    text = readFileSync(`/proc/${pid}/limits`, 'utf8');
   } catch {
     return undefined;
   }
+  const at = text.indexOf(LIMIT);
+  if (at < 0) return undefined;
+  const column = (start: number) => text.slice(at + start, at + start + WIDTH).trimEnd();
+  return { soft: column(SOFT), hard: column(HARD) };
 }
 
 /** The mark of exactly this process; undefined: it has none, or is gone. */

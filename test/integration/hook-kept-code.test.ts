@@ -38,9 +38,8 @@ const bundleId = () => /'([0-9a-f]{64})'/.exec(readFileSync(corralCommand()[1], 
 /** Code that says POISON instead of sweeping, in a file that is right in every respect: V8 compares nothing but the length of the source. */
 function poison(file: string): void {
   const bundle = readFileSync(hookCommand()[1], 'latin1');
-  const before = '(function (exports, require, module, __filename, __dirname, keepCode) {';
-  const body = `process.stdout.write('${POISON}');process.exit(0);/*`;
-  const source = `${before}${body}${' '.repeat(bundle.length - body.length - 2)}*/\n})`;
+  const program = `(function () { process.stdout.write('${POISON}'); process.exit(0); })`;
+  const source = program + ' '.repeat(bundle.length - program.length);
   const code = new Script(source, { filename: hookCommand()[1] }).createCachedData();
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, Buffer.concat([Buffer.from(bundleId()), code, code]), { mode: 0o600 });

@@ -72,6 +72,15 @@ describe('a lock', () => {
     expect(tryLock(file)).toBeUndefined();
   });
 
+  // As on a full disk: a name of which another can not be made.
+  it('of a holder that lives is held, too, where no other could be made', () => {
+    const file = path.join(tempDirectory(), 'x'.repeat(250));
+    writeFileSync(file, holder({}));
+    expect(tryLock(file)).toBeUndefined();
+    writeFileSync(file, holder({ pid: NOBODY }));
+    expect(() => tryLock(file)).toThrow(/ENAMETOOLONG/);
+  });
+
   it('that can not be read is somebody’s who is just writing it, for a while', () => {
     const { file } = setup();
     writeFileSync(file, '{"pid":');

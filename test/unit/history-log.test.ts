@@ -1,8 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { appendRun, localTimestamp, type RunRecord, readRuns } from '../../src/history/log.js';
 import { logPlace, stateDirectory, stateLogPath } from '../../src/history/paths.js';
+import { native } from '../../src/native.js';
 import { tempDirectory } from '../helpers/temp.js';
 
 function run(number: number, cleaned = 0): RunRecord {
@@ -247,5 +248,16 @@ describe('time', () => {
   it('is local and has six digits, as Python’s isoformat', () => {
     expect(localTimestamp(new Date(2026, 1, 3, 4, 5, 6, 7))).toBe('2026-02-03T04:05:06.007000');
     expect(localTimestamp(new Date(2026, 11, 31, 23, 59, 59, 999))).toBe('2026-12-31T23:59:59.999000');
+    expect(localTimestamp(new Date(1969, 6, 20, 20, 17, 40, 5))).toBe('1969-07-20T20:17:40.005000');
+  });
+
+  it('is the same without the addon', async () => {
+    native();
+    vi.resetModules();
+    const fresh = await import('../../src/history/log.js');
+    const { loadedNative } = await import('../../src/native.js');
+    expect(loadedNative()).toBeUndefined();
+    const dates = [new Date(0), new Date(2026, 2, 29, 2, 30), new Date(2026, 6, 1, 12, 0, 0, 1)];
+    expect(dates.map(fresh.localTimestamp)).toEqual(dates.map(localTimestamp));
   });
 });
