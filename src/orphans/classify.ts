@@ -131,7 +131,7 @@ class Judge {
   }
 
   isSuspect(process: ProcessInfo): boolean {
-    return !isZombie(process) && this.fitOf(process)?.isOldEnough === true;
+    return !isZombie(process) && this.fitOf(process, { evenYoung: false }) !== undefined;
   }
 
   explanationOf(process: ProcessInfo): Verdict {
@@ -148,11 +148,12 @@ class Judge {
     };
   }
 
-  /** The first rule that fits fully; else the first that age alone keeps from fitting. */
-  private fitOf(process: ProcessInfo): Fit | undefined {
+  /** The first rule that fits fully; else (`evenYoung`) the first that age alone keeps from fitting. */
+  private fitOf(process: ProcessInfo, { evenYoung = true } = {}): Fit | undefined {
     let young: Fit | undefined;
     for (const rule of this.policy.rules) {
       if (rule.names !== undefined && !isNamed(process, rule.names)) continue;
+      if (!evenYoung && !this.isOldEnough(rule, process)) continue;
       const fit = this.fit(rule, process);
       if (typeof fit === 'string') continue;
       if (fit.isOldEnough) return fit;
@@ -176,29 +177,33 @@ class Judge {
     const age = ageSeconds(process, this.facts.now);
     if (age === undefined) return 'its age is not known';
     const evidence = [`name: ${process.name}`];
+    if (rule.match !== undefined || rule.commands !== undefined) {
+      const found = this.commandLineFit(rule, process);
+      if (found === undefined) return process.args === undefined ? 'its command line is not known' : 'its command line has nothing of it';
+      evidence.push(`command line: ${found}`);
+    }
+    // After the command line, of which most shells have nothing: to tell a program from its name takes longer.
     if (this.policy.mode === 'guarded' && !isDead && rule.names !== undefined) {
       const programs = [programName(process), exeName(process), scriptOperand(process)].filter((name) => name !== undefined);
       if (programs.length > 0 && !programs.some((program) => rule.names?.includes(basename(program)))) {
         return `it is called ${process.name}, but its program is ${programs.join(', ')}`;
       }
     }
-    if (rule.match !== undefined || rule.commands !== undefined) {
-      const found = this.commandLineFit(rule, process);
-      if (found === undefined) return process.args === undefined ? 'its command line is not known' : 'its command line has nothing of it';
-      evidence.push(`command line: ${found}`);
-    }
     for (const requirement of rule.require ?? []) {
       const holds = requirementHolds(requirement, process, this.table);
       if (!holds) return `${requirement}: ${holds === undefined ? 'not known' : 'no'}`;
       evidence.push(`${requirement}: yes`);
     }
-    // A zombie is past its end at any age: "at once".
-    const isAtOnce = rule.olderThanSeconds === 0 && (rule.state === 'Z' || rule.require?.includes('abandoned') === true);
-    const isOldEnough = age > rule.olderThanSeconds || isAtOnce;
-    if (!isAtOnce) {
+    const isOldEnough = this.isOldEnough(rule, process);
+    if (!isAtOnce(rule)) {
       evidence.push(`age: ${describeAge(age)}, ${isOldEnough ? '' : 'not '}more than ${describeAge(rule.olderThanSeconds)}`);
     }
     return { rule, isOldEnough, evidence };
+  }
+
+  private isOldEnough(rule: OrphanRule, process: ProcessInfo): boolean {
+    const age = ageSeconds(process, this.facts.now);
+    return age !== undefined && (age > rule.olderThanSeconds || isAtOnce(rule));
   }
 
   private commandLineFit({ match, commands }: OrphanRule, process: ProcessInfo): string | undefined {
@@ -208,7 +213,14 @@ class Judge {
       match.lastIndex = 0;
       return `has ${(match.exec(text)?.[0] ?? match.source).slice(0, 80)}`;
     }
-    if (commands !== undefined && runsCommand(process.args ?? [], new Set(commands))) return `runs ${commands.join(' or ')}`;
+    // Spelled as it is called: `r\g` is left alone, and no other text has to be taken apart.
+    const isMentioned = commands?.some((command) => text.includes(command));
+    if (commands !== undefined && isMentioned && runsCommand(process.args ?? [], new Set(commands))) return `runs ${commands.join(' or ')}`;
     return undefined;
   }
+}
+
+/** A zombie is past its end at any age, and so is what has neither owner nor keeper. */
+function isAtOnce({ olderThanSeconds, state, require }: OrphanRule): boolean {
+  return olderThanSeconds === 0 && (state === 'Z' || require?.includes('abandoned') === true);
 }

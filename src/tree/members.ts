@@ -114,8 +114,9 @@ export function selectMembers(
     known.set(row.pid, row.startTicks);
     queue.push(row);
   };
-  const admitAll = (rows: readonly ProcessRow[], since: bigint) => {
-    for (const row of rows) admit(row, since);
+  // A scan of one session has no others: once everybody is found nobody is looked for.
+  const admitAll = (rows: () => readonly ProcessRow[], since: bigint) => {
+    if (found.size < table.size) for (const row of rows()) admit(row, since);
   };
 
   for (const [pid, startTicks] of claim.known) {
@@ -123,28 +124,25 @@ export function selectMembers(
     if (row !== undefined) admit(row, startTicks);
   }
   const admitLed = (rows: readonly ProcessRow[], { since, heldAt, isProven }: Led) =>
-    admitAll(isProven ? rows : rows.filter(({ startTicks }) => startTicks <= heldAt), since);
+    admitAll(() => (isProven ? rows : rows.filter(({ startTicks }) => startTicks <= heldAt)), since);
   for (const [pgid, led] of groups) admitLed(table.group(pgid), led);
   for (const [sid, led] of sessions) admitLed(table.session(sid), led);
   if (claim.mark !== undefined) {
     const { value, since } = claim.mark;
-    admitAll(
-      [...table].filter((row) => !found.has(row.pid) && (carriesMark(row, value) || carriesLimit(row))),
-      since,
-    );
+    admitAll(() => [...table].filter((row) => !found.has(row.pid) && (carriesMark(row, value) || carriesLimit(row))), since);
   }
 
   // Grows while it is walked.
   for (const row of queue) {
     const { pid, startTicks } = row;
-    admitAll(table.children(pid), startTicks);
+    admitAll(() => table.children(pid), startTicks);
     if (row.pgid === pid && pid !== ourselves.pgid && !groups.has(pid)) {
       groups.set(pid, { since: startTicks, heldAt: table.nowTicks, isProven: true });
-      admitAll(table.group(pid), startTicks);
+      admitAll(() => table.group(pid), startTicks);
     }
     if (row.sid === pid && pid !== ourselves.sid && !sessions.has(pid)) {
       sessions.set(pid, { since: startTicks, heldAt: table.nowTicks, isProven: true });
-      admitAll(table.session(pid), startTicks);
+      admitAll(() => table.session(pid), startTicks);
     }
   }
   // Last, and leading nobody else into the tree: whoever was put there from outside may lead a session that is not ours.
