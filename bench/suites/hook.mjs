@@ -56,7 +56,7 @@ export async function run({ cast, quick, say }) {
         ...Object.keys(LIBRARIES).map(importing),
         timed('reference-bun', 'bun empty.cjs', [tools.bun, empty], tools.missing.bun),
       ],
-      { rounds: quick ? 2 : 12, budgetMs: quick ? 25_000 : 60_000 },
+      { rounds: quick ? 2 : 24, budgetMs: quick ? 25_000 : 150_000 },
     ),
   );
   closeSync(writer);
