@@ -111,6 +111,8 @@ describe('which shell is an agent’s', () => {
     ['merge', 'git merge main', false, true],
     ['target and org', 'ls target org', false, true],
     ['rg as an argument', 'man rg', false, true],
+    ['without its alias', '\\rg TODO', true, true],
+    ['spelled in pieces: in doubt it is not', 'r\\g TODO', false, false],
     ['neither', 'sleep 1000', false, false],
   ])('%s', (_, script, inGuarded, inSeed) => {
     const row = bash(script, { pid: 50 });
