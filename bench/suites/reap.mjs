@@ -15,14 +15,14 @@ export async function run({ cast, quick, say }) {
   // All in one contest: each is compared with itself, and the machine may be slower a minute later.
   const results = await contest(
     counts.flatMap((live) => {
-      const task = { live, count: quick ? 60 : 150, directory };
+      const task = { live, count: quick ? 60 : 100, directory };
       const limit = [live, task.count, cast.tools.limit.child, path.join(directory, 'stamp')];
       return [
         cast.limit('limit', 'C, pidfd in epoll', 'reap', limit, { isolate: true }),
         ...[...CORRAL, ...PEERS].map((id) => cast.worker('reap', id, task, { isolate: true })),
       ].map((entry) => ({ ...entry, id: `${entry.id}, ${live}` }));
     }),
-    { rounds: quick ? 2 : 5, budgetMs: quick ? 30_000 : 300_000 },
+    { rounds: quick ? 2 : 8, budgetMs: quick ? 30_000 : 420_000 },
   );
   rmSync(directory, { recursive: true, force: true });
   const ids = ['limit', ...CORRAL, ...PEERS];
