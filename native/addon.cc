@@ -82,6 +82,8 @@ Napi::Value open(const Napi::CallbackInfo &info) {
   uint64_t expected = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
   sys::Fd pidfd;
   uint64_t ticks = 0;
+  // Tried before any is held, since it takes a descriptor: later there may be none to spare.
+  (void)sys::has_pidfd_exit_info();
   // kill(2) gives 0, -1 and negative numbers a meaning; nothing here ever does.
   int error = pid <= 0 ? -EINVAL : sys::open_process(pid, expected, &pidfd, &ticks);
   if (error == 0) {

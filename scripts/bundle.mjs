@@ -9,6 +9,9 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { projectRoot } from './lib/command.mjs';
 
+// Numbers of signals are put into the bundle.
+if (process.platform !== 'linux') throw new Error(`the bundles can be made on Linux only, not on ${process.platform}`);
+
 const PLACE_OF_ID = 'id of the bundle';
 const dist = (name) => path.join(projectRoot, 'dist', name);
 

@@ -308,8 +308,11 @@ export interface NativeAddon {
   kernel(): KernelReport;
   /** Starts a process and makes an image of the keeper, which takes as long as a spawn each: for `corral doctor`. */
   tryKernel(): KernelTrial;
-  /** Local time to the second, without zone, of whole seconds since the epoch: 2026-02-03T04:05:06; '' outside of the years 0 to 9999. */
-  localTime(seconds: number): string;
+  /**
+   * Local time to the second, without zone, of whole seconds since the epoch: 2026-02-03T04:05:06; '' outside of the years 0 to 9999. As the
+   * C library has it: UTC where the files of a named zone are missing. Not there in a binary that is older.
+   */
+  localTime?(seconds: number): string;
   /**
    * The first `size` bytes of a file as memory, which is not copied (mmap(2)): whoever writes to it ends the process, and so does reading it
    * once the file has been cut shorter. undefined: it can not be had that way. For the launcher (corral.cts).

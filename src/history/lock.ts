@@ -91,8 +91,8 @@ function ourselves(): Holder {
 function create(file: string, content: string): boolean {
   // Written aside and linked into place: whoever sees the lock sees all of it, and link(2) fails when there is one.
   const draft = `${file}.${process.pid}-${Date.now()}-${++count}`;
-  writeFileSync(draft, content, { flag: 'wx', mode: 0o600 });
   try {
+    writeFileSync(draft, content, { flag: 'wx', mode: 0o600 });
     linkSync(draft, file);
     return true;
   } catch (error) {

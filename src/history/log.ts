@@ -155,7 +155,7 @@ export function readRuns(file: string): { runs: RunRecord[]; problem?: string } 
 export function localTimestamp(date: Date): string {
   const seconds = Math.floor(date.getTime() / 1000);
   // V8 takes half a millisecond to load its time zones.
-  const time = loadedNative()?.localTime(seconds) || localTime(date);
+  const time = loadedNative()?.localTime?.(seconds) || localTime(date);
   return `${time}.${padded(date.getTime() - seconds * 1000, 3)}000`;
 }
 

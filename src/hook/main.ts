@@ -36,7 +36,7 @@ const run: { host: HookHost; event: HookEvent; graceful: boolean; timeoutMs: num
 };
 const answer = new Answer(STDOUT);
 
-/** Given by the launcher (corral.cts) when it has no compiled code of this bundle yet. Not declared when the bundle is run without it. */
+/** Given by the launcher (corral.cts) when it has no compiled code of this bundle yet; undefined when the bundle is run without it. */
 declare const keepCode: (() => void) | undefined;
 
 async function main(args: readonly string[]): Promise<void> {

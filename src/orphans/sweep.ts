@@ -76,7 +76,7 @@ export async function sweep(options: SweepOptions = {}): Promise<SweepReport> {
   const looking = lookAround();
   const lock = run.lock(env);
   if (lock === 'locked') {
-    await looking.catch(() => undefined); // nothing of it matters any more, and nothing shall go on when we have answered
+    looking.catch(() => undefined); // nothing of it matters any more, nor is it waited for
     return run.report({ skipped: 'locked' });
   }
   try {
