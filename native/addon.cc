@@ -287,19 +287,19 @@ Napi::Value watchdog_disarm(const Napi::CallbackInfo &info) {
 
 // By template: a function given as a value would have data of its own, freed by a finalizer, for each export.
 struct Exports {
-  template <auto function> void add(const char *name) const {
+  template <auto function> void add(const char *name) {
     exports.Set(name, Napi::Function::New<function>(env, name, state));
   }
 
   Napi::Env env;
-  mutable Napi::Object exports;
+  Napi::Object exports;
   State *state;
 };
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto *state = new State(new Environment());
   env.AddCleanupHook([](State *ending) { delete ending; }, state); // after Environment::shut, whose hook is newer
-  const Exports all{env, exports, state};
+  Exports all{env, exports, state};
   all.add<listen>("listen");
   all.add<ref>("ref");
   all.add<unref>("unref");

@@ -215,8 +215,7 @@ class Judge {
     }
     // Spelled as it is called: `r\g` is left alone, and no other text has to be taken apart.
     const isMentioned = commands?.some((command) => text.includes(command));
-    if (commands !== undefined && isMentioned && runsCommand(process.args ?? [], new Set(commands))) return `runs ${commands.join(' or ')}`;
-    return undefined;
+    return isMentioned && runsCommand(process.args ?? [], new Set(commands)) ? `runs ${commands?.join(' or ')}` : undefined;
   }
 }
 

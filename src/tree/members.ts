@@ -123,10 +123,10 @@ export function selectMembers(
     const row = table.find({ pid, startTicks });
     if (row !== undefined) admit(row, startTicks);
   }
-  const admitLed = (rows: readonly ProcessRow[], { since, heldAt, isProven }: Led) =>
-    admitAll(() => (isProven ? rows : rows.filter(({ startTicks }) => startTicks <= heldAt)), since);
-  for (const [pgid, led] of groups) admitLed(table.group(pgid), led);
-  for (const [sid, led] of sessions) admitLed(table.session(sid), led);
+  const admitLed = (rows: () => readonly ProcessRow[], { since, heldAt, isProven }: Led) =>
+    admitAll(() => (isProven ? rows() : rows().filter(({ startTicks }) => startTicks <= heldAt)), since);
+  for (const [pgid, led] of groups) admitLed(() => table.group(pgid), led);
+  for (const [sid, led] of sessions) admitLed(() => table.session(sid), led);
   if (claim.mark !== undefined) {
     const { value, since } = claim.mark;
     admitAll(() => [...table].filter((row) => !found.has(row.pid) && (carriesMark(row, value) || carriesLimit(row))), since);

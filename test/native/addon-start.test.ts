@@ -1,20 +1,16 @@
 /** What the addon has for the start of a program: files as memory, the local time, and what a kernel can only be tried for. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { native } from '../../src/native.js';
+import { withAddon } from '../helpers/addon.js';
+import { openFiles } from '../helpers/proc.js';
 import { tempDirectory } from '../helpers/temp.js';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const build = createRequire(import.meta.url)('node-gyp-build') as { path(root: string): string };
 
 /** Runs a script that has `addon`, and returns what it printed. */
 function run(script: string, { env = {}, flags = [] as string[] } = {}): string {
-  const program = `const addon = require(${JSON.stringify(build.path(root))}); ${script}`;
-  return execFileSync(process.execPath, [...flags, '-e', program], { encoding: 'utf8', env: { ...process.env, ...env } });
+  return execFileSync(process.execPath, [...flags, '-e', withAddon(script)], { encoding: 'utf8', env: { ...process.env, ...env } });
 }
 
 function opened(content: string | Buffer): { file: string; fd: number } {
@@ -96,15 +92,14 @@ describe('localTime', () => {
 
 describe('tryKernel', () => {
   it('says how the keeper runs, and leaves no descriptor', () => {
-    const files = () => readdirSync('/proc/self/fd').length;
     native().tryKernel();
-    const before = files();
+    const before = openFiles().size;
     expect(native().tryKernel()).toEqual({
       pidfdExitInfo: expect.any(Boolean),
       keeper: expect.stringMatching(/^(memfd|file)$/),
       keeperErrno: 0,
     });
-    expect(files()).toBe(before);
+    expect(openFiles().size).toBe(before);
   });
 
   it('does not take a lack of descriptors for a lack of the kernel', () => {
@@ -115,8 +110,7 @@ describe('tryKernel', () => {
       for (const fd of open) fs.closeSync(fd);
       console.log(keeper === '', -keeperErrno, JSON.stringify(addon.tryKernel()));`;
     const limited = `ulimit -n 64; exec "$0" "$@"`;
-    const program = `const addon = require(${JSON.stringify(build.path(root))}); ${script}`;
-    const output = execFileSync('sh', ['-c', limited, process.execPath, '-e', program], { encoding: 'utf8' });
+    const output = execFileSync('sh', ['-c', limited, process.execPath, '-e', withAddon(script)], { encoding: 'utf8' });
     const [none, errno, ...rest] = output.trim().split(' ');
     expect([none, Number(errno)]).toEqual(['true', 24]); // EMFILE
     expect(JSON.parse(rest.join(' '))).toEqual(native().tryKernel());

@@ -1,15 +1,9 @@
 /** The watchdog: answers at the deadline whatever JavaScript does, and never twice. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const build = createRequire(import.meta.url)('node-gyp-build') as { path(root: string): string };
-
-const withAddon = (script: string) => `const addon = require(${JSON.stringify(build.path(root))}); ${script}`;
+import { withAddon } from '../helpers/addon.js';
 
 /** Runs a script that has `addon`; stdout is read to its end unless `unread`. */
 async function run(script: string, { unread = false } = {}) {
